@@ -1,0 +1,6 @@
+"""Ensembles of neural networks, distilled into one, for DNA sequences and tables."""
+
+from sklearn_degu.distillation import DistilledRegressor
+from sklearn_degu.ensemble import EnsembleRegressor
+
+__all__ = ["DistilledRegressor", "EnsembleRegressor"]

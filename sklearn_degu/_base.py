@@ -1,0 +1,138 @@
+"""What the estimators share: prediction, its uncertainty, score and tags."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_degu._inputs import check_predict_data
+from sklearn_degu.uncertainty import Array, Kind, combine
+
+
+class NeuralRegressor(RegressorMixin, BaseEstimator):
+    """Regressor whose nets predict a mean and the variance of its components.
+
+    Subclasses set in ``fit`` what :meth:`_predict_moments` needs, ``input_shape_``,
+    ``n_outputs_``, ``uncertainty_kinds_`` and ``_y_ndim``.
+    """
+
+    input_shape_: tuple[int, ...]
+    n_outputs_: int
+    uncertainty_kinds_: tuple[str, ...]
+    _y_ndim: int
+
+    @abstractmethod
+    def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
+        """Return the mean and the variance of each component, all (n, n_outputs_)."""
+
+    def predict(
+        self, X: ArrayLike, return_std: bool = False, kind: Kind | None = None
+    ) -> Array | tuple[Array, Array]:
+        """Predict y, and on request the standard deviation of the prediction.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, length)
+            Samples.
+        return_std : bool, default=False
+            Whether to return the standard deviation too.
+        kind : {"epistemic", "aleatoric", "total"}, default=None
+            Which uncertainty ``return_std`` means. None takes every component that the model
+            has (``uncertainty_kinds_``).
+
+        Returns
+        -------
+        y_mean : ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Predicted mean, in the shape and units of the y of ``fit``.
+        y_std : ndarray of the same shape
+            Standard deviation in y's units. Only with ``return_std=True``.
+
+        Raises
+        ------
+        ValueError
+            If X differs from the training data in shape, or the model lacks ``kind``.
+        """
+        if kind is not None and not return_std:
+            raise ValueError(f"kind={kind!r} chooses a standard deviation: set return_std=True.")
+        check_is_fitted(self)
+        mean, variances = self._predict_moments(check_predict_data(self, X))
+        if not return_std:
+            return self._like_y(mean)
+        return self._like_y(mean), self._like_y(combine(variances, kind))
+
+    def predict_uncertainty(self, X: ArrayLike, kind: Kind | None = None) -> Array:
+        """Predict the standard deviation of one kind.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, length)
+            Samples.
+        kind : {"epistemic", "aleatoric", "total"}, default=None
+            Which uncertainty. None takes every component that the model has.
+
+        Returns
+        -------
+        y_std : ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Standard deviation in y's units, never negative.
+
+        Raises
+        ------
+        ValueError
+            If X differs from the training data in shape, or the model lacks ``kind``.
+        """
+        return self.predict(X, return_std=True, kind=kind)[1]
+
+    def score(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return R², averaged over targets, over the measurements that are present.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, length)
+            Samples.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Measurements; NaN where missing.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            Mean over targets of the coefficient of determination.
+        """
+        predicted = np.asarray(self.predict(X)).reshape(-1, self.n_outputs_)
+        measured = np.asarray(y, dtype=np.float64)
+        if measured.reshape(len(measured), -1).shape != predicted.shape:
+            raise ValueError(
+                f"y has shape {measured.shape}, but the predictions have {predicted.shape}."
+            )
+        measured = measured.reshape(predicted.shape)
+        weight = None if sample_weight is None else np.asarray(sample_weight)
+        return float(
+            np.mean([_r2(measured[:, t], predicted[:, t], weight) for t in range(self.n_outputs_)])
+        )
+
+    def _like_y(self, values: Array) -> Array:
+        """Return values of shape (..., n, n_outputs_) in the shape that y had."""
+        return values[..., 0] if self._y_ndim == 1 else values
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that several targets and sequences of three axes are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _r2(measured: Array, predicted: Array, weight: NDArray[Any] | None) -> float:
+    present = ~np.isnan(measured)
+    weight = None if weight is None else weight[present]
+    return float(r2_score(measured[present], predicted[present], sample_weight=weight))

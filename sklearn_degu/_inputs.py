@@ -1,0 +1,231 @@
+"""The input contract: what X, y and weights may be, and what the nets are given."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+# Codes stay as they are and are cast batch by batch; everything else is computed with as given.
+_DTYPES = (np.float64, np.float32, np.uint8, np.int8, np.bool_)
+
+
+class Samples(NamedTuple):
+    """Validated rows.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, ...)
+        Inputs as the nets read them.
+    y : ndarray of shape (n, n_targets)
+        Targets, NaN where missing.
+    weight : ndarray of shape (n,) or None
+        Weights of the rows.
+    groups : ndarray of shape (n,) or None
+        Groups of the rows, for a validation splitter.
+    """
+
+    X: NDArray[Any]
+    y: NDArray[np.float64]
+    weight: NDArray[np.float64] | None = None
+    groups: NDArray[Any] | None = None
+
+    def take(self, rows: NDArray[Any]) -> Samples:
+        """Return some of the rows."""
+        return Samples(*(None if part is None else part[rows] for part in self))
+
+
+def check_fit_data(
+    estimator: BaseEstimator,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    groups: Any,
+    *,
+    sequences: bool,
+) -> Samples:
+    """Validate training data, and set ``n_features_in_`` and ``input_shape_``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose fit it is.
+    X, y, sample_weight, groups : array-like
+        As they were passed to ``fit``. Rows of weight zero are left out.
+    sequences : bool
+        Whether a net reads sequences: 2-D X is then the flattened view of (n, 4, L).
+
+    Raises
+    ------
+    ValueError
+        If shapes, types or values are not what the class documentation says.
+    """
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
+        )
+    rows, shape = _flat_rows(X, sequences)
+    checked = validate_data(estimator, rows, dtype=_DTYPES, accept_sparse=False)
+    estimator.input_shape_ = shape or _shape_of(checked, sequences)
+    targets = _check_y(y)
+    groups = None if groups is None else np.asarray(groups)
+    check_consistent_length(checked, targets, groups)
+    weight = _check_weight(sample_weight, len(checked))
+    inputs = _compact(checked.reshape(-1, *estimator.input_shape_))
+    samples = Samples(inputs, targets, weight, groups)
+    return samples if weight is None else samples.take(np.flatnonzero(weight))
+
+
+def check_more_rows(
+    estimator: BaseEstimator, X: Any, y: Any = None, sample_weight: Any = None, *, name: str
+) -> Samples:
+    """Validate further rows for a fit, such as validation rows, against those of training.
+
+    Raises
+    ------
+    ValueError
+        With ``name`` in the message, if the rows differ in shape from the training rows.
+    """
+    try:
+        rows = check_predict_data(estimator, X)
+        targets = np.zeros((len(rows), 0)) if y is None else _check_y(y)
+        check_consistent_length(rows, targets)
+        weight = _check_weight(sample_weight, len(rows))
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be used with the training rows: {error}") from error
+    return Samples(rows, targets, weight)
+
+
+def check_predict_data(estimator: BaseEstimator, X: Any) -> NDArray[Any]:
+    """Validate rows to predict, and return them in the shape that the nets read.
+
+    Raises
+    ------
+    ValueError
+        If X differs in shape from the training rows, or has missing or infinite values.
+    """
+    expected: tuple[int, ...] = estimator.input_shape_
+    rows, shape = _flat_rows(X, len(expected) == 2)
+    if shape is not None and shape != expected:
+        raise ValueError(
+            f"X has samples of shape {shape}, but {type(estimator).__name__} was fitted on "
+            f"samples of shape {expected}."
+        )
+    checked = validate_data(estimator, rows, dtype=_DTYPES, accept_sparse=False, reset=False)
+    return checked.reshape(-1, *expected)
+
+
+def compute_dtype(X: NDArray[Any]) -> torch.dtype:
+    """Return what to compute in: float64 for float64, float32 for everything else."""
+    return torch.float64 if X.dtype == np.float64 else torch.float32
+
+
+def _flat_rows(X: Any, sequences: bool) -> tuple[Any, tuple[int, ...] | None]:
+    """Return X with two axes for scikit-learn's checks, and the shape of a 3-D X's rows."""
+    _refuse_strings(X)
+    if hasattr(X, "iloc") or getattr(X, "ndim", None) == 2:
+        return X, None
+    array = X if hasattr(X, "toarray") else _as_array(X)
+    _refuse_strings(array)
+    if getattr(array, "ndim", 2) != 3:
+        return array, None
+    n, channels, length = array.shape
+    if sequences and channels != 4 and length == 4:
+        raise ValueError(
+            f"X has shape {array.shape}, which looks like (n_samples, length, 4). Sequences must "
+            "be (n_samples, 4, length): pass X.transpose(0, 2, 1)."
+        )
+    return np.ascontiguousarray(array).reshape(n, channels * length), (channels, length)
+
+
+def _as_array(X: Any) -> Any:
+    if isinstance(X, torch.Tensor):
+        return X.detach().cpu().numpy()
+    return np.asarray(X)
+
+
+def _refuse_strings(X: Any) -> None:
+    first = X
+    for _ in range(2):
+        if isinstance(first, (str, bytes)) or not hasattr(first, "__len__") or len(first) == 0:
+            break
+        values = first.iloc if hasattr(first, "iloc") else first
+        first = values[0] if not isinstance(first, dict) else first
+    if isinstance(first, (str, bytes)) and not _is_number(first):
+        raise ValueError(
+            f"X holds strings (first: {first[:20]!r}). Encode DNA sequences first: put "
+            "SequenceEncoder() before the estimator in a Pipeline. Validation rows need it too: "
+            "Pipeline(..., transform_input=['X_val'])."
+        )
+
+
+def _is_number(text: str | bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shape_of(rows: NDArray[Any], sequences: bool) -> tuple[int, ...]:
+    n_features = rows.shape[1]
+    if not sequences:
+        return (n_features,)
+    if n_features % 4:
+        raise ValueError(
+            f"A sequence net reads a 2-D X as the flattened view of (n_samples, 4, length), but "
+            f"{n_features} features are no multiple of 4. Pass X of shape (n_samples, 4, "
+            "length), or use a net for tabular data such as recipes.mlp_net()."
+        )
+    return (4, n_features // 4)
+
+
+def _compact(X: NDArray[Any]) -> NDArray[Any]:
+    """Store one-hot sequences given as floats in a byte a value."""
+    if X.ndim == 3 and X.dtype.kind == "f" and np.all((X == 0) | (X == 1)):
+        return X.astype(np.uint8)
+    return X
+
+
+def _check_y(y: Any) -> NDArray[np.float64]:
+    """Return targets of shape (n, n_targets)."""
+    targets = check_array(
+        y, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y"
+    )
+    if targets.ndim > 2:
+        raise ValueError(
+            f"y must have shape (n_samples,) or (n_samples, n_targets), got {targets.shape}."
+        )
+    targets = targets.reshape(len(targets), -1)
+    empty = np.flatnonzero(np.isnan(targets).all(axis=1))
+    if len(empty):
+        raise ValueError(
+            f"y has {len(empty)} rows without any measurement (NaN in every target), the first "
+            f"is row {empty[0]}. Leave these rows out; the student can use their sequences as "
+            "X_unlabeled."
+        )
+    return targets
+
+
+def _check_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
+    if sample_weight is None:
+        return None
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.ndim == 0:
+        weight = np.full(n_rows, float(weight))
+    if weight.shape != (n_rows,):
+        raise ValueError(
+            f"sample_weight.shape == {weight.shape}, expected ({n_rows},): one weight a sample."
+        )
+    if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+        raise ValueError(
+            "sample_weight must be finite and not negative, and some of it positive."
+        )
+    return weight
+
+

@@ -1,0 +1,120 @@
+"""Which rows a training is stopped on."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+
+from sklearn_degu._inputs import Samples, check_more_rows
+
+Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def validation_split(validation: Any, samples: Samples, seed: int) -> Split | None:
+    """Return the indices of the rows to train on and of those to validate on.
+
+    Parameters
+    ----------
+    validation : None, float or splitter
+        None holds nothing out. A fraction holds that much out at random, whole groups where
+        groups are given. Of a splitter the first split is taken.
+    samples : Samples
+        The rows.
+    seed : int
+        Decides a random split.
+
+    Raises
+    ------
+    ValueError
+        If ``validation`` is something else, or leaves no rows on one side.
+    """
+    if validation is None:
+        return None
+    splitter = _splitter(validation, seed, grouped=samples.groups is not None)
+    try:
+        train, valid = next(iter(splitter.split(samples.X, samples.y, samples.groups)))
+    except ValueError as error:
+        raise ValueError(
+            f"validation={validation!r} cannot split the {len(samples.X)} training rows: {error}"
+        ) from error
+    if not len(train) or not len(valid):
+        raise ValueError(
+            f"validation={validation!r} leaves {len(train)} of {len(samples.X)} rows to train on "
+            f"and {len(valid)} to validate on; both need at least one."
+        )
+    return np.asarray(train), np.asarray(valid)
+
+
+def _splitter(validation: Any, seed: int, *, grouped: bool) -> Any:
+    if hasattr(validation, "split") and not isinstance(validation, str):
+        return validation
+    is_fraction = isinstance(validation, Real) and not isinstance(validation, bool)
+    if not (is_fraction and 0 < validation < 1):
+        raise ValueError(
+            "validation must be None, a fraction between 0 and 1, or a splitter with a split "
+            f"method such as GroupKFold(5); got {validation!r}."
+        )
+    kind = GroupShuffleSplit if grouped else ShuffleSplit
+    return kind(n_splits=1, test_size=float(validation), random_state=seed)
+
+
+class TrainingRows(NamedTuple):
+    """Rows to train on and rows to validate on.
+
+    Attributes
+    ----------
+    train : Samples
+        Rows to train on.
+    valid : Samples or None
+        Rows to validate on.
+    indices : ndarray of int or None
+        Where the validation rows stand among all rows, if they were among them.
+    """
+
+    train: Samples
+    valid: Samples | None
+    indices: NDArray[np.intp] | None
+
+
+def training_rows(
+    estimator: BaseEstimator,
+    samples: Samples,
+    validation: Any,
+    seed: int,
+    given: tuple[Any, Any, Any],
+) -> TrainingRows:
+    """Separate the rows to train on from those to validate on.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose fit it is.
+    samples : Samples
+        All rows.
+    validation : None, float or splitter
+        See :func:`validation_split`.
+    seed : int
+        Decides a random split.
+    given : tuple of X_val, y_val, sample_weight_val
+        Validation rows as passed to ``fit``; they come before ``validation``.
+    """
+    X_val, y_val, weight_val = given
+    if (X_val is None) != (y_val is None) or (X_val is None and weight_val is not None):
+        raise ValueError("Validation data need both X_val and y_val; pass both or neither.")
+    if X_val is not None:
+        valid = check_more_rows(estimator, X_val, y_val, weight_val, name="X_val")
+        if valid.y.shape[1] != samples.y.shape[1]:
+            raise ValueError(
+                f"y_val has {valid.y.shape[1]} targets, but y has {samples.y.shape[1]}."
+            )
+        return TrainingRows(samples, valid, None)
+    split = validation_split(validation, samples, seed)
+    if split is None:
+        return TrainingRows(samples, None, None)
+    train, held_out = split
+    return TrainingRows(samples.take(train), samples.take(held_out), held_out)

@@ -1,0 +1,384 @@
+"""An ensemble of neural networks that differ in their random seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import joblib
+from joblib import effective_n_jobs
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
+
+from sklearn_degu._base import NeuralRegressor
+from sklearn_degu._inputs import check_fit_data, check_predict_data, compute_dtype
+from sklearn_degu._named_nets import NamedNetsMixin
+from sklearn_degu._validation import TrainingRows, training_rows
+from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
+from sklearn_degu.nets.prediction import forward, warn_if_constant
+from sklearn_degu.nets.progress import EpochReporter, tidy_history
+from sklearn_degu.nets.randomness import may_draw_globally, one_intra_op_thread
+from sklearn_degu.nets.training import Rows, train_net
+from sklearn_degu.recipes import mlp_net
+from sklearn_degu.uncertainty import Array, Heads
+
+MAX_SEED = np.iinfo(np.int32).max
+
+
+class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
+    """Ensemble of neural networks, and how far they disagree.
+
+    ``n_estimators`` nets of one architecture are trained on the same data, each with its own
+    initial weights, order of the data and dropout masks. Their mean is more accurate than a
+    member; their standard deviation is the *epistemic* uncertainty, what the model does not know
+    for want of data [1]_.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet or list of (str, skorch.NeuralNet), default=None
+        The net of the members, unfitted, as :mod:`sklearn_degu.recipes` makes them, or a skorch
+        net around a module class that takes ``n_outputs``. None is ``recipes.mlp_net()``, a
+        small net for tabular data. With a list of named nets the members take turns, and
+        parameters are set by name (``deepstarr__lr``).
+    n_estimators : int, default=10
+        Number of members.
+    validation : float or splitter, default=None
+        Rows held out for early stopping and learning-rate schedules, the same for all members: a
+        fraction (whole groups, if ``groups`` are passed to fit), or a scikit-learn splitter, of
+        which the first split is taken. ``X_val`` and ``y_val`` of fit come first. None holds
+        nothing out.
+    n_jobs : int, default=None
+        How many members train at a time, as joblib counts: None is 1 unless in a
+        :func:`joblib.parallel_config` context, -1 is all cores. Each member computes on one
+        thread, so that the result is the same for every ``n_jobs``; use -1 on a CPU and 1 on a
+        GPU.
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights, order of the data, dropout and the random validation rows.
+    verbose : int, default=0
+        Print a line for every member (1) or every epoch (2), with the time left.
+
+    Attributes
+    ----------
+    estimators_ : list of skorch.NeuralNet
+        The fitted members. Their outputs are standardised targets; :meth:`predict_members`
+        gives them in y's units.
+    history_ : ndarray of shape (n_epochs_of_all_members,)
+        Structured array with the fields ``member``, ``epoch``, ``train_loss``, ``valid_loss``
+        (NaN without validation), ``lr``, ``seconds``. ``pandas.DataFrame(history_)`` works.
+        Losses are in units of the targets' variance.
+    validation_indices_ : ndarray of int or None
+        The rows held out by ``validation``, as indices into the rows of positive weight.
+    uncertainty_kinds_ : tuple of str
+        The kinds that :meth:`predict_uncertainty` offers: ``("epistemic",)``, or none for a
+        single member.
+    n_outputs_ : int
+        Number of targets.
+    input_shape_ : tuple of int
+        Shape of a sample.
+    n_features_in_ : int
+        Product of ``input_shape_``.
+    feature_names_in_ : ndarray of str
+        Names of the columns, if X had string column names.
+
+    See Also
+    --------
+    DistilledRegressor : One net that learns what the ensemble says, at a tenth of its cost.
+
+    Notes
+    -----
+    y may have several columns and may hold NaN where a target was not measured: such entries
+    are left out of the loss and of :meth:`score`. The standard deviation has ``ddof=0``.
+
+    References
+    ----------
+    .. [1] Lakshminarayanan, Pritzel and Blundell, "Simple and scalable predictive uncertainty
+       estimation using deep ensembles", NeurIPS 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sklearn_degu import EnsembleRegressor
+    >>> X, y = make_regression(n_samples=100, n_features=5, random_state=0)
+    >>> ensemble = EnsembleRegressor(n_estimators=3, random_state=0).fit(X, y)
+    >>> mean, std = ensemble.predict(X[:4], return_std=True)
+    >>> mean.shape, std.shape
+    ((4,), (4,))
+    """
+
+    def __init__(
+        self,
+        net: Any = None,
+        n_estimators: int = 10,
+        *,
+        validation: Any = None,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.net = net
+        self.n_estimators = n_estimators
+        self.validation = validation
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> EnsembleRegressor:
+        """Train the members.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, length)
+            Samples. A net for sequences reads a 2-D X as the flattened view of
+            (n_samples, 4, length). float64 is computed in float64 (except one-hot sequences),
+            all else in float32; uint8, int8 and bool keep their size in memory.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets. NaN is a missing measurement; a row needs at least one.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the samples in the loss.
+        groups : array-like of shape (n_samples,), optional
+            Groups for the ``validation`` splitter.
+        X_val, y_val : array-like, optional
+            Samples and targets to stop on, instead of ``validation``.
+        sample_weight_val : array-like, optional
+            Weights of the validation samples.
+
+        Returns
+        -------
+        self : EnsembleRegressor
+            The fitted ensemble.
+
+        Raises
+        ------
+        ValueError
+            If the data, a parameter or the net is not usable; the message says how to mend it.
+        TrainingDivergedError
+            If a loss becomes NaN or infinite.
+        """
+        nets = self._checked_nets()
+        samples = check_fit_data(
+            self, X, y, sample_weight, groups, sequences=any(map(is_sequence_net, nets))
+        )
+        random_state = check_random_state(self.random_state)
+        validation_seed = random_state.randint(MAX_SEED)
+        seeds = random_state.randint(MAX_SEED, size=self.n_estimators)
+        rows = training_rows(
+            self, samples, self.validation, validation_seed, (X_val, y_val, sample_weight_val)
+        )
+        heads = Heads.fit({"mean": rows.train.y}, rows.train.weight)
+        configured = [
+            configure(
+                nets[i % len(nets)],
+                n_outputs=heads.n_outputs,
+                input_shape=self.input_shape_,
+                validated=rows.valid is not None,
+            )
+            for i in range(self.n_estimators)
+        ]
+        self.estimators_ = self._train(configured, seeds, heads, rows)
+        self.history_ = tidy_history(self.estimators_)
+        self.validation_indices_ = rows.indices
+        self._fingerprint = joblib.hash(samples.X)
+        return self._assemble([heads] * self.n_estimators, y_ndim=np.ndim(y))
+
+    @classmethod
+    def from_fitted(
+        cls,
+        members: Sequence[NeuralNet | EnsembleRegressor],
+        *,
+        input_shape: tuple[int, ...] | None = None,
+    ) -> EnsembleRegressor:
+        """Assemble an ensemble from members that were trained elsewhere.
+
+        Parameters
+        ----------
+        members : sequence of skorch.NeuralNet or EnsembleRegressor
+            Fitted nets whose outputs are y in its own units, or fitted ensembles, all of whose
+            members are taken.
+        input_shape : tuple of int, optional
+            Shape of a sample, such as ``(4, 249)``. Needed for nets; ensembles know it.
+
+        Returns
+        -------
+        ensemble : EnsembleRegressor
+            A fitted ensemble of all the members; it shares their weights.
+
+        Raises
+        ------
+        ValueError
+            If there are no members, if they differ in their input or their targets, or if
+            nothing says the shape of a sample.
+        """
+        if not members:
+            raise ValueError("from_fitted needs at least one fitted member, got none.")
+        parts = [_fitted_part(member, input_shape) for member in members]
+        first = parts[0]
+        for part in parts[1:]:
+            if (part.input_shape_, part.n_outputs_) != (first.input_shape_, first.n_outputs_):
+                raise ValueError(
+                    "The members do not fit together: one reads samples of shape "
+                    f"{first.input_shape_} and predicts {first.n_outputs_} targets, another "
+                    f"reads {part.input_shape_} and predicts {part.n_outputs_}."
+                )
+        nets = [net for part in parts for net in part.estimators_]
+        ensemble = cls(net=first.net, n_estimators=len(nets))
+        ensemble.estimators_ = nets
+        ensemble.input_shape_ = first.input_shape_
+        ensemble.n_features_in_ = math.prod(first.input_shape_)
+        ensemble.history_ = tidy_history(nets)
+        ensemble.validation_indices_ = None
+        ensemble._fingerprint = None
+        return ensemble._assemble(
+            [heads for part in parts for heads in part._heads], y_ndim=first._y_ndim
+        )
+
+    def predict_members(self, X: ArrayLike) -> Array:
+        """Predict y by every member.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, length)
+            Samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_estimators, n_samples) or (n_estimators, n_samples, n_targets)
+            Predicted means in y's units.
+        """
+        check_is_fitted(self)
+        return self._like_y(np.stack(list(self._members_means(check_predict_data(self, X)))))
+
+    def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
+        """Stream over the members: memory does not grow with their number."""
+        mean, squares = np.zeros(()), np.zeros(())
+        for count, member in enumerate(self._members_means(X), start=1):
+            deviation = member - mean
+            mean = mean + deviation / count
+            squares = squares + deviation * (member - mean)
+        if not self.uncertainty_kinds_:
+            return mean, {}
+        return mean, {"epistemic": squares / len(self.estimators_)}
+
+    def _members_means(self, X: NDArray[Any]) -> Iterable[Array]:
+        """Return every member's prediction, in the order of the members."""
+        members = list(zip(self.estimators_, self._heads, strict=True))
+        if effective_n_jobs(self.n_jobs) == 1:
+            return (_mean(net, heads, X) for net, heads in members)
+        with one_intra_op_thread:
+            means: list[Array] = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+                delayed(_mean)(net, heads, X) for net, heads in members
+            )
+        return means
+
+    def _assemble(self, heads: list[Heads], y_ndim: int) -> EnsembleRegressor:
+        self._heads = heads
+        self._y_ndim = y_ndim
+        self.n_outputs_ = heads[0].n_targets
+        self.uncertainty_kinds_ = ("epistemic",) if len(heads) > 1 else ()
+        return self
+
+    def first_net(self) -> NeuralNet:
+        """Return the net of the members, unfitted; of several nets the first.
+
+        Returns
+        -------
+        net : skorch.NeuralNet
+            The net itself, not a copy.
+        """
+        return self._nets()[0]
+
+    def _checked_nets(self) -> list[NeuralNet]:
+        if not isinstance(self.n_estimators, Integral) or self.n_estimators < 1:
+            raise ValueError(
+                f"n_estimators must be a positive integer, got {self.n_estimators!r}."
+            )
+        self._check_names()
+        nets = self._nets()
+        if len(nets) > self.n_estimators:
+            raise ValueError(
+                f"n_estimators={self.n_estimators} is fewer than the {len(nets)} nets; every net "
+                "needs a member."
+            )
+        for net in nets:
+            check_net(net)
+        return nets
+
+    def _nets(self) -> list[NeuralNet]:
+        if isinstance(self.net, (list, tuple)):
+            return [net for _, net in self.net]
+        return [mlp_net() if self.net is None else self.net]
+
+    def _train(
+        self,
+        nets: list[NeuralNet],
+        seeds: NDArray[Any],
+        heads: Heads,
+        rows: TrainingRows,
+    ) -> list[NeuralNet]:
+        train, valid = (
+            None if part is None else Rows(part.X, heads.encode({"mean": part.y}), part.weight)
+            for part in (rows.train, rows.valid)
+        )
+        n_workers = min(effective_n_jobs(self.n_jobs), len(nets))
+        with one_intra_op_thread:
+            fitted: list[NeuralNet] = Parallel(n_jobs=self.n_jobs, prefer=_preferred(nets))(
+                delayed(train_net)(
+                    net,
+                    train,
+                    valid,
+                    seed=int(seed),
+                    dtype=compute_dtype(rows.train.X),
+                    reporter=EpochReporter(
+                        f"member {i + 1}/{len(nets)}", (len(nets) - 1 - i) / n_workers, self.verbose
+                    ),
+                )
+                for i, (net, seed) in enumerate(zip(nets, seeds, strict=True))
+            )
+        for i, net in enumerate(fitted):
+            warn_if_constant(net, train, f"Member {i} of the ensemble")
+        return fitted
+
+
+def _mean(net: NeuralNet, heads: Heads, X: NDArray[Any]) -> Array:
+    return heads.decode(forward(net, X))["mean"]
+
+
+def _preferred(nets: list[NeuralNet]) -> str:
+    """Prefer threads, which share the data, unless nets would wait for the global generator."""
+    waiting = any(may_draw_globally(net) for net in nets)
+    return "processes" if waiting else "threads"
+
+
+def _fitted_part(
+    member: NeuralNet | EnsembleRegressor, input_shape: tuple[int, ...] | None
+) -> EnsembleRegressor:
+    """Return a member trained elsewhere as a fitted ensemble."""
+    check_is_fitted(member)
+    if isinstance(member, EnsembleRegressor):
+        return member
+    if input_shape is None:
+        raise ValueError(
+            "A net does not say what it was trained on: pass input_shape, the shape of a sample, "
+            "such as (4, 249) for sequences or (10,) for ten features."
+        )
+    ensemble = EnsembleRegressor(net=clone(member), n_estimators=1)
+    ensemble.estimators_ = [member]
+    ensemble.input_shape_ = tuple(input_shape)
+    n_outputs = forward(member, np.zeros((1, *input_shape), dtype=np.float32)).shape[1]
+    return ensemble._assemble([Heads.unscaled_mean(n_outputs)], y_ndim=1 if n_outputs == 1 else 2)

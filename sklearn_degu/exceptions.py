@@ -1,0 +1,7 @@
+"""Errors of this package that are not plain ``ValueError`` or ``TypeError``."""
+
+from __future__ import annotations
+
+
+class TrainingDivergedError(ValueError):
+    """A loss became NaN or infinite in training."""

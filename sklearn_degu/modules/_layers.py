@@ -1,0 +1,116 @@
+"""Layers that the architectures share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+# Keras' default, under which the published networks were trained; torch's own is 1e-5.
+BATCH_NORM_EPS = 1e-3
+
+
+class Dropout(nn.Dropout):
+    """Dropout that can draw its masks from a generator of its own.
+
+    torch's generator is global to a process, so nets that train side by side in threads would
+    take each other's random numbers. With a generator of its own a net's masks depend on its
+    seed alone. Without one (``generator=None``) it is an ordinary :class:`torch.nn.Dropout`.
+
+    Parameters
+    ----------
+    p : float, default=0.5
+        Probability that an element is set to zero.
+
+    Attributes
+    ----------
+    generator : torch.Generator or None
+        The source of the masks. It belongs to a training run: it is neither saved nor copied.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__(p)
+        self.generator: torch.Generator | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Zero elements at random in training, and scale the others by ``1 / (1 - p)``."""
+        if not self.training or self.p == 0 or self.generator is None:
+            return super().forward(input)
+        keep = 1.0 - self.p
+        if keep == 0:
+            return input * 0
+        mask = torch.empty_like(input).bernoulli_(keep, generator=self.generator)
+        return input * mask.div_(keep)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the generator behind: it is state of a training run, not of the net."""
+        return {**self.__dict__, "generator": None}
+
+
+class Standardize(nn.Module):
+    """Subtract the mean and divide by the standard deviation of the training rows.
+
+    The statistics are buffers, so that they are saved with the weights; :meth:`adapt` sets them
+    before training. A feature that does not vary is left unscaled.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns.
+    """
+
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.register_buffer("loc", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+
+    def adapt(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Take the statistics of the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Training rows; everything behind the first axis is flattened.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the rows.
+        """
+        rows = np.asarray(X).reshape(len(np.asarray(X)), -1)
+        loc = np.average(rows, axis=0, weights=sample_weight)
+        # Averaging the squared distances keeps the precision that E[x²] - E[x]² would lose.
+        variance = np.average((rows - loc) ** 2, axis=0, weights=sample_weight)
+        scale = np.sqrt(variance)
+        # Rounding leaves a constant column of large values a deviation that is not quite zero.
+        scale[scale <= 10 * np.finfo(scale.dtype).eps * np.abs(loc)] = 1.0
+        self.loc.copy_(torch.from_numpy(loc))
+        self.scale.copy_(torch.from_numpy(scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardise each column of ``x``, of shape (n, n_features)."""
+        return (x - self.loc) / self.scale
+
+
+def as_image(x: Tensor) -> Tensor:
+    """View sequences (n, channels, L) as images (n, channels, 1, L), channels last in memory.
+
+    torch's two-dimensional kernels keep the channels of a position together, for which its
+    convolutions, batch norms and poolings are about twice as fast on a CPU as the
+    one-dimensional ones that keep the positions of a channel together.
+    """
+    return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
+def conv(
+    n_in: int, n_out: int, width: int, *, dilation: int = 1, bias: bool = True
+) -> nn.Conv2d:
+    """Build a length-preserving convolution over the positions of a sequence as an image."""
+    padding = (0, dilation * (width // 2))
+    return nn.Conv2d(n_in, n_out, (1, width), padding=padding, dilation=(1, dilation), bias=bias)
+
+
+def pool(width: int) -> nn.MaxPool2d:
+    """Build a maximum over ``width`` neighbouring positions; an incomplete rest is dropped."""
+    return nn.MaxPool2d((1, width))

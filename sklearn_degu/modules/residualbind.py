@@ -1,0 +1,102 @@
+"""The ResidualBind architecture."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sklearn_degu.modules._layers import BATCH_NORM_EPS, Dropout, as_image, conv, pool
+
+
+class DilatedResidual(nn.Module):
+    """Residual block of dilated convolutions: ``SiLU(x + stack(x))``.
+
+    Parameters
+    ----------
+    n_filters : int
+        Channels in and out.
+    dilations : tuple of int, default=(1, 2, 4, 8, 16)
+        Dilation of each convolution behind the first.
+    dropout : float, default=0.1
+        Dropout probability in front of each dilated convolution.
+    """
+
+    def __init__(
+        self,
+        n_filters: int,
+        dilations: tuple[int, ...] = (1, 2, 4, 8, 16),
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [conv(n_filters, n_filters, 3, bias=False), _norm(n_filters)]
+        for dilation in dilations:
+            dilated = conv(n_filters, n_filters, 3, dilation=dilation, bias=False)
+            layers += [nn.ReLU(), Dropout(dropout), dilated, _norm(n_filters)]
+        self.stack = nn.Sequential(*layers)
+        self.activation = nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features (n, n_filters, 1, L) to features of the same shape."""
+        output: Tensor = self.activation(x + self.stack(x))
+        return output
+
+
+class ResidualBind(nn.Module):
+    """Residual dilated convolutional network, the lentiMPRA model of DEGU [1]_.
+
+    A wide convolution, a residual block of six convolutions with growing dilation, a second
+    convolution, a dense layer at every position, the mean over positions, and a dense layer.
+
+    Parameters
+    ----------
+    n_outputs : int
+        Number of outputs, each linear.
+    n_channels : int, default=4
+        Channels of a position: A, C, G, T.
+    seq_len : int, default=230
+        Length of the sequences in base pairs, at least 25.
+
+    Raises
+    ------
+    ValueError
+        If ``seq_len`` is shorter than the 25 positions that two poolings by five need.
+
+    References
+    ----------
+    .. [1] Zhou et al., "Uncertainty-aware genomic deep learning with knowledge distillation",
+       npj Artificial Intelligence 2, 2026.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_degu.modules import ResidualBind
+    >>> ResidualBind(n_outputs=1, seq_len=100)(torch.zeros(3, 4, 100)).shape
+    torch.Size([3, 1])
+    """
+
+    def __init__(self, n_outputs: int, n_channels: int = 4, seq_len: int = 230) -> None:
+        super().__init__()
+        if seq_len < 25:
+            raise ValueError(
+                f"ResidualBind pools twice by five and needs sequences of at least 25 "
+                f"positions, got seq_len={seq_len}. Pad the sequences, or use another module."
+            )
+        self.convolutions = nn.Sequential(
+            *(conv(n_channels, 196, 19), _norm(196), nn.SiLU(), Dropout(0.2)),
+            *(DilatedResidual(196), Dropout(0.2), pool(5)),
+            *(conv(196, 256, 7), _norm(256), nn.SiLU(), Dropout(0.2), pool(5)),
+            # A dense layer at every position is a convolution of width one.
+            *(conv(256, 256, 1), _norm(256), nn.SiLU(), Dropout(0.5)),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        )
+        norm = nn.BatchNorm1d(256, eps=BATCH_NORM_EPS)
+        self.dense = nn.Sequential(nn.Linear(256, 256), norm, nn.SiLU(), Dropout(0.5))
+        self.output = nn.Linear(256, n_outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map sequences (n, n_channels, seq_len) to outputs (n, n_outputs)."""
+        output: Tensor = self.output(self.dense(self.convolutions(as_image(x))))
+        return output
+
+
+def _norm(n_filters: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(n_filters, eps=BATCH_NORM_EPS)

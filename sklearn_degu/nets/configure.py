@@ -1,0 +1,188 @@
+"""Check a skorch net and fit its sizes to the data, before any training."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+from typing import Any
+
+import torch
+from sklearn.base import clone
+from skorch import NeuralNet
+from torch import nn
+from torch.utils.data import DataLoader
+
+from sklearn_degu.nets.data import InMemoryBatches
+from sklearn_degu.nets.losses import WeightedLoss
+
+_SEQUENCE_SIZES = ("n_channels", "seq_len")
+
+
+def is_sequence_net(net: NeuralNet) -> bool:
+    """Whether the net's module reads sequences (n, channels, L) rather than rows of features."""
+    return any(name in _module_parameters(net) for name in _SEQUENCE_SIZES)
+
+
+def configure(
+    net: NeuralNet, *, n_outputs: int, input_shape: tuple[int, ...], validated: bool
+) -> NeuralNet:
+    """Return a clone of the net, sized for the data and set to train from memory.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        The user's net; it is not changed.
+    n_outputs : int
+        Outputs that the module must have.
+    input_shape : tuple of int
+        Shape of one row.
+    validated : bool
+        Whether validation rows will be at hand in training.
+
+    Raises
+    ------
+    TypeError
+        If ``net`` is no skorch net.
+    ValueError
+        If the module is an instance or cannot be sized, if a parameter is unknown, if the net
+        holds rows out itself, if a callback watches a validation loss that there will not be,
+        or if the device is absent.
+    """
+    check_net(net)
+    _check_validation(net, validated)
+    sized = clone(net)
+    sized.set_params(**_sizes(net, n_outputs, input_shape))
+    sized.set_params(**_in_memory(net), **_weighted_loss(net))
+    return sized
+
+
+def check_net(net: Any) -> None:
+    """Raise an error that names the fix if the net cannot be trained by the estimators."""
+    if not isinstance(net, NeuralNet):
+        raise TypeError(
+            f"A net must be a skorch NeuralNet, such as recipes.deepstarr_net() or "
+            f"NeuralNetRegressor(MyModule, train_split=None); got {type(net).__name__}."
+        )
+    _check_module(net)
+    for prefix in ("module", "optimizer"):
+        _check_names(net, prefix)
+    if net.train_split is not None:
+        raise ValueError(
+            f"The net holds out rows itself (train_split={net.train_split!r}). Set "
+            "train_split=None on the net and use the estimator's validation= parameter, so that "
+            "all members and the student stop on the same rows."
+        )
+    _check_device(net.device)
+
+
+def _check_module(net: NeuralNet) -> None:
+    if isinstance(net.module, nn.Module):
+        raise ValueError(
+            "The net was given a module instance, which would be trained in place and shared by "
+            f"all members. Pass the class, module={type(net.module).__name__}, and its "
+            "parameters as module__name=value. For nets that are trained already, use "
+            "EnsembleRegressor.from_fitted."
+        )
+    if "n_outputs" not in _module_parameters(net):
+        raise ValueError(
+            f"The module {_name(net.module)} cannot take n_outputs, the number of outputs that "
+            "the estimator needs (the targets, and for a student their uncertainties too). Give "
+            "its __init__ a parameter n_outputs and make the last layer that wide."
+        )
+
+
+def _check_names(net: NeuralNet, prefix: str) -> None:
+    """Refuse ``prefix__name`` parameters that the class does not have."""
+    signature = inspect.signature(getattr(net, prefix)).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in signature.values()):
+        return
+    for name in net.get_params_for(prefix):
+        if name.split("__")[0] not in {*signature, "param_groups"}:
+            close = difflib.get_close_matches(name, signature, n=1)
+            hint = f", did you mean {prefix}__{close[0]}?" if close else "."
+            raise ValueError(
+                f"Unknown parameter {prefix}__{name} for {_name(getattr(net, prefix))}{hint} "
+                f"Valid: {', '.join(f'{prefix}__{p}' for p in signature)}."
+            )
+
+
+def _check_device(device: Any) -> None:
+    if device is None:
+        return
+    wanted = torch.device(device)
+    missing = wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count()
+    if missing or (wanted.type == "mps" and not torch.backends.mps.is_available()):
+        raise ValueError(
+            f"The net asks for device={str(device)!r}, but torch finds "
+            f"{torch.cuda.device_count()} CUDA devices on this machine. Use device='cpu', or "
+            "install a torch build that fits the GPU and its driver."
+        )
+
+
+def _check_validation(net: NeuralNet, validated: bool) -> None:
+    for callback in _callbacks(net):
+        monitor = getattr(callback, "monitor", None)
+        if not validated and isinstance(monitor, str) and monitor.startswith("valid"):
+            raise ValueError(
+                f"The net's callback {type(callback).__name__} watches {monitor!r}, but there "
+                "are no validation rows. Set validation=0.1 (or a splitter) on the estimator, "
+                "pass X_val and y_val to fit, or let the callback watch 'train_loss'."
+            )
+
+
+def _callbacks(net: NeuralNet) -> list[Any]:
+    if not isinstance(net.callbacks, (list, tuple)):
+        return []
+    return [item[1] if isinstance(item, tuple) else item for item in net.callbacks]
+
+
+def _sizes(net: NeuralNet, n_outputs: int, input_shape: tuple[int, ...]) -> dict[str, int]:
+    """Return the ``module__`` sizes that the module takes, as the data have them."""
+    sizes = {"n_outputs": n_outputs, "n_features": math.prod(input_shape)}
+    if len(input_shape) == 2:
+        sizes |= dict(zip(_SEQUENCE_SIZES, input_shape, strict=True))
+    known = _module_parameters(net)
+    given = net.get_params_for("module")
+    for name, size in sizes.items():
+        if given.get(name, size) != size:
+            raise ValueError(
+                f"The net sets module__{name}={given[name]}, but the data need {size}. Leave "
+                f"module__{name} out: the estimator sets it at fit."
+            )
+    return {f"module__{name}": size for name, size in sizes.items() if name in known}
+
+
+def _in_memory(net: NeuralNet) -> dict[str, Any]:
+    """Return the parameters that replace skorch's default loader by batches from memory."""
+    replaced: dict[str, Any] = {}
+    for iterator, shuffle in (("iterator_train", True), ("iterator_valid", False)):
+        if getattr(net, iterator) not in (DataLoader, InMemoryBatches):
+            continue
+        for name in net.get_params_for(iterator):
+            if name not in ("batch_size", "shuffle"):
+                raise ValueError(
+                    f"{iterator}__{name} belongs to torch's DataLoader, but rows are served from "
+                    "memory and need none. Leave it out."
+                )
+        replaced |= {iterator: InMemoryBatches, f"{iterator}__shuffle": shuffle}
+    return replaced
+
+
+def _weighted_loss(net: NeuralNet) -> dict[str, Any]:
+    if net.criterion is WeightedLoss:
+        return {}
+    if isinstance(net.criterion, nn.Module):
+        raise ValueError(
+            "The net's criterion is an instance. Pass the class, "
+            f"criterion={type(net.criterion).__name__}, and its parameters as criterion__name."
+        )
+    return {"criterion": WeightedLoss, "criterion__criterion": net.criterion}
+
+
+def _module_parameters(net: NeuralNet) -> set[str]:
+    return set(inspect.signature(net.module).parameters)
+
+
+def _name(thing: Any) -> str:
+    return getattr(thing, "__name__", repr(thing))

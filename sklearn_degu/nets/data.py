@@ -1,0 +1,181 @@
+"""Data in memory, served in batches by direct indexing.
+
+skorch's default loader collates row by row, which on sequences costs more than reading them.
+Here a batch is one index into one tensor. uint8, int8 and bool stay as they are until the batch
+is on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+Target = Tensor | tuple[Tensor, Tensor]
+
+
+class Rows(NamedTuple):
+    """Rows to train or to validate on.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, ...)
+        Inputs.
+    y : ndarray of shape (n, k)
+        Encoded targets, one column an output; NaN where missing.
+    weight : ndarray of shape (n,) or None
+        Weights of the rows.
+    """
+
+    X: NDArray[Any]
+    y: NDArray[Any]
+    weight: NDArray[Any] | None = None
+
+
+class InMemoryDataset(Dataset[Any]):
+    """Rows and targets as tensors on one device.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, ...)
+        Rows, of any real dtype.
+    y : ndarray of shape (n, k), optional
+        Targets; NaN where missing.
+    sample_weight : ndarray of shape (n,), optional
+        Weights of the rows.
+    dtype : torch.dtype, default=torch.float32
+        What the batches are computed in.
+    device : str or torch.device, default="cpu"
+        Where the tensors are kept.
+    generator : torch.Generator, optional
+        Source of the order of the rows; torch's global one by default.
+    fresh : callable, optional
+        Called at the start of every epoch; returns ``(X, y, sample_weight)`` of further rows
+        that are trained on in this epoch alone. Every target then needs a value.
+    """
+
+    def __init__(
+        self,
+        X: NDArray[Any],
+        y: NDArray[Any] | None = None,
+        sample_weight: NDArray[Any] | None = None,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+        generator: torch.Generator | None = None,
+        fresh: Callable[[], Rows] | None = None,
+    ) -> None:
+        self.dtype = dtype
+        self.device = device
+        self.generator = generator
+        self.fresh = fresh
+        self._kept = self.X, self.y, self.weight = self._tensors(X, y, sample_weight)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.X)
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, Any]:
+        """Return rows and targets, ready to compute with.
+
+        Targets are ``(y, weight)`` where rows or single targets weigh unequally. Without
+        targets, as in prediction, skorch expects an empty tensor.
+        """
+        X = self.X[index].to(self.dtype)
+        if self.y is None:
+            return X, torch.empty(0)
+        if self.weight is None:
+            return X, self.y[index]
+        return X, (self.y[index], self.weight[index])
+
+    def start_epoch(self) -> None:
+        """Append the fresh rows of this epoch to those that are kept."""
+        if self.fresh is not None:
+            fresh = self._tensors(*self.fresh())
+            self.X, self.y, self.weight = (
+                None if kept is None else torch.cat([kept, new])
+                for kept, new in zip(self._kept, fresh, strict=True)
+            )
+
+    def _tensors(
+        self, X: NDArray[Any], y: NDArray[Any] | None, sample_weight: NDArray[Any] | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        rows = as_tensor(X).to(self.device)
+        if y is None:
+            return rows, None, None
+        targets, weight = (
+            None if part is None else as_tensor(part).to(self.device, self.dtype)
+            for part in split_targets(y, sample_weight)
+        )
+        return rows, targets, weight
+
+
+class InMemoryBatches:
+    """Iterate over an :class:`InMemoryDataset` in batches; skorch's ``iterator_train``.
+
+    A last batch of a single row joins the batch before it, because batch norm has no variance
+    of one row.
+
+    Parameters
+    ----------
+    dataset : InMemoryDataset
+        The rows.
+    batch_size : int, default=128
+        Rows of a batch.
+    shuffle : bool, default=False
+        Draw a new order in every epoch.
+    """
+
+    def __init__(
+        self, dataset: InMemoryDataset, batch_size: int = 128, shuffle: bool = False
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(batch_bounds(len(self.dataset), self.batch_size)) - 1
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
+        """Yield ``(X, target)`` for every batch."""
+        data = self.dataset
+        if self.shuffle:
+            data.start_epoch()
+            order = torch.randperm(len(data), generator=data.generator).to(data.X.device)
+        bounds = batch_bounds(len(data), self.batch_size)
+        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+            yield data[order[start:stop] if self.shuffle else slice(start, stop)]
+
+
+def batch_bounds(n_rows: int, batch_size: int) -> list[int]:
+    """Return where batches begin and end; a last single row joins the batch before it."""
+    bounds = [*range(0, n_rows, batch_size), n_rows]
+    if len(bounds) > 2 and bounds[-1] - bounds[-2] == 1:
+        del bounds[-2]
+    return bounds
+
+
+def split_targets(
+    y: NDArray[Any], sample_weight: NDArray[Any] | None
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return targets without NaN, and the weight of every single target.
+
+    The weights are None where all are equal, so that the common case computes a plain mean.
+    """
+    missing = np.isnan(y)
+    if sample_weight is None and not missing.any():
+        return y, None
+    rows = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
+    return np.where(missing, 0.0, y), np.where(missing, 0.0, rows[:, np.newaxis])
+
+
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """Return a tensor over the array's memory, or over a copy where it is read-only."""
+    array = np.ascontiguousarray(array)
+    return torch.from_numpy(array if array.flags.writeable else array.copy())

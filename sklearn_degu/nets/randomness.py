@@ -1,0 +1,132 @@
+"""Keep the random numbers of nets apart, and torch's global generator as it was."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from torch import nn
+
+from sklearn_degu.modules import Dropout
+
+_GLOBAL_GENERATOR = threading.RLock()
+
+# Layers of torch that draw from its global generator while they train.
+_DRAWS_GLOBALLY = (
+    nn.modules.dropout._DropoutNd,
+    nn.RReLU,
+    nn.FractionalMaxPool2d,
+    nn.FractionalMaxPool3d,
+    nn.MultiheadAttention,
+    nn.TransformerEncoderLayer,
+    nn.TransformerDecoderLayer,
+)
+
+
+class Seeds:
+    """The independent random streams of one net, all from one seed.
+
+    Parameters
+    ----------
+    seed : int
+        The seed of the net.
+
+    Attributes
+    ----------
+    weights, order, dropout, augmentation : int
+        Seeds of the initial weights, of the order of the rows, of the dropout masks and of the
+        augmentation.
+    """
+
+    def __init__(self, seed: int) -> None:
+        children = np.random.SeedSequence(seed).generate_state(4)
+        self.weights, self.order, self.dropout, self.augmentation = (int(c) for c in children)
+
+
+@contextmanager
+def global_generator(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Seed torch's global generators within the block, alone, and restore them afterwards."""
+    devices = [device] if device is not None and device.type == "cuda" else []
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        if devices:
+            torch.cuda.manual_seed(seed)
+        yield
+
+
+def random_stream(
+    module: nn.Module, seed: int, device: torch.device
+) -> AbstractContextManager[None]:
+    """Give a module's random layers a stream of their own for the length of a training run.
+
+    Our :class:`~sklearn_degu.modules.Dropout` draws from a generator of the net's own. A module
+    with other random layers is trained under a lock, on the global generator.
+    """
+    if draws_globally(module):
+        return global_generator(seed, device)
+    generator = torch.Generator(device).manual_seed(seed)
+    for layer in module.modules():
+        if isinstance(layer, Dropout):
+            layer.generator = generator
+    return nullcontext()
+
+
+def draws_globally(module: nn.Module) -> bool:
+    """Whether training the module may draw from torch's global generator.
+
+    Layers of torch are known; what a class of the user's own does is not, unless the class says
+    ``draws_globally = False``.
+    """
+    return any(_layer_draws_globally(layer) for layer in module.modules())
+
+
+def may_draw_globally(net: NeuralNet) -> bool:
+    """Whether a net that is not initialised yet may have to train under the lock."""
+    declared = getattr(net.module, "draws_globally", None)
+    ours = getattr(net.module, "__module__", "").startswith("sklearn_degu.modules")
+    return not ours if declared is None else bool(declared)
+
+
+def _layer_draws_globally(layer: nn.Module) -> bool:
+    if isinstance(layer, Dropout):
+        return False
+    if isinstance(layer, _DRAWS_GLOBALLY):
+        return True
+    if isinstance(layer, nn.RNNBase):
+        return bool(layer.dropout)
+    if hasattr(layer, "draws_globally"):
+        return bool(layer.draws_globally)
+    return not type(layer).__module__.startswith(("torch.nn.", "sklearn_degu.modules"))
+
+
+class _OneIntraOpThread:
+    """Let torch compute on one thread a net, so that results depend on no thread count.
+
+    Nets train side by side, one thread each: on a CPU that is faster than one net on all of
+    them. torch's setting is of the whole process, hence the count of those who are inside.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._outer = 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._outer = torch.get_num_threads()
+            self._inside += 1
+            torch.set_num_threads(1)
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.set_num_threads(self._outer)
+
+
+one_intra_op_thread = _OneIntraOpThread()

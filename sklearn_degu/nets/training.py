@@ -1,0 +1,128 @@
+"""Train one net: initial weights, epochs, best weights, all from one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.helper import predefined_split
+from torch import nn
+
+from sklearn_degu.nets.data import InMemoryDataset, Rows
+from sklearn_degu.nets.progress import EpochReporter
+from sklearn_degu.nets.randomness import (
+    Seeds,
+    global_generator,
+    one_intra_op_thread,
+    random_stream,
+)
+
+
+def train_net(
+    net: NeuralNet,
+    train: Rows,
+    valid: Rows | None,
+    *,
+    seed: int,
+    dtype: torch.dtype,
+    reporter: EpochReporter,
+    fresh: Callable[[np.random.Generator], Rows] | None = None,
+) -> NeuralNet:
+    """Train a configured net in place and return it.
+
+    Everything random comes from ``seed``; torch's global generators are left as they were.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        A net as :func:`~sklearn_degu.nets.configure.configure` returns it.
+    train, valid : Rows
+        What to train on and what to stop on.
+    seed : int
+        Decides initial weights, order of the rows, dropout masks and augmentation.
+    dtype : torch.dtype
+        What to compute in.
+    reporter : EpochReporter
+        Records the epochs and reports them.
+    fresh : callable, optional
+        Given a generator, returns the further rows of an epoch.
+
+    Raises
+    ------
+    TrainingDivergedError
+        If a loss becomes NaN or infinite.
+    """
+    seeds = Seeds(seed)
+    callbacks = net.callbacks
+    net.set_params(callbacks=reporter.added_to(callbacks))
+    with one_intra_op_thread:
+        with global_generator(seeds.weights):
+            net.initialize()
+        _prepare_module(net.module_, train, dtype)
+        device = torch.device(net.device or "cpu")
+        train_set = InMemoryDataset(
+            *train,
+            dtype=dtype,
+            device=device,
+            generator=torch.Generator().manual_seed(seeds.order),
+            fresh=_bind(fresh, seeds.augmentation),
+        )
+        valid_set = None if valid is None else InMemoryDataset(*valid, dtype=dtype, device=device)
+        with random_stream(net.module_, seeds.dropout, device):
+            _fit_loop(net, train_set, valid_set)
+    net.set_params(callbacks=callbacks)
+    forget_training(net)
+    return net
+
+
+def _bind(
+    fresh: Callable[[np.random.Generator], Rows] | None, seed: int
+) -> Callable[[], Rows] | None:
+    if fresh is None:
+        return None
+    generator = np.random.default_rng(seed)
+    return lambda: fresh(generator)
+
+
+def _prepare_module(module: nn.Module, train: Rows, dtype: torch.dtype) -> None:
+    if len(train.X) == 1 and any(
+        isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules()
+    ):
+        raise ValueError(
+            "Got 1 sample (n_samples = 1) to train on, but the net has batch norm, which needs "
+            "at least 2. Pass more samples, or a net without batch norm."
+        )
+    module.to(dtype)
+    for layer in module.modules():
+        if hasattr(layer, "adapt"):
+            layer.adapt(train.X, train.weight)
+
+
+def _fit_loop(
+    net: NeuralNet, train_set: InMemoryDataset, valid_set: InMemoryDataset | None
+) -> None:
+    net.train_split = None if valid_set is None else predefined_split(valid_set)
+    net.notify("on_train_begin", X=train_set, y=None)
+    try:
+        net.fit_loop(train_set)
+    except KeyboardInterrupt:
+        # skorch's callbacks stop a training by KeyboardInterrupt, as does a user's Ctrl-C. The
+        # callbacks do it behind the last batch of an epoch; anything earlier is the user.
+        last_count = "train_batch_count" if valid_set is None else "valid_batch_count"
+        if last_count not in net.history[-1]:
+            raise
+    finally:
+        net.train_split = None
+    net.notify("on_train_end", X=train_set, y=None)
+
+
+def forget_training(net: NeuralNet) -> None:
+    """Drop what only training needs: optimiser, callbacks' copies of weights, generators."""
+    net.callbacks_ = []
+    net.optimizer_ = None
+    for layer in net.module_.modules():
+        if hasattr(layer, "generator"):
+            layer.generator = None
+    net.module_.eval()

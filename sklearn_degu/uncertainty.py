@@ -1,0 +1,267 @@
+"""Heads: how the outputs of a net become a mean and its uncertainties, and back.
+
+A net has one output for every head and target. This module alone knows their order: all targets
+of the first head, then all of the second. Heads are trained standardised, each output to mean 0
+and deviation 1 over the training rows, so that a log-variance near -5 and an activity near 0
+weigh alike in the loss; predictions are scaled back to y's units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Kind = Literal["epistemic", "aleatoric", "total"]
+UncertaintyTarget = Literal["log_var", "std"]
+
+# The smallest standard deviation that a head can say, as a fraction of the mean deviation that
+# it was trained on: members may agree exactly, and the logarithm of zero must not happen.
+DEVIATION_FLOOR = 1e-3
+
+
+class Link(Protocol):
+    """A strictly monotone map between a quantity in y's units and an unbounded output."""
+
+    def forward(self, value: Array) -> Array:
+        """Map from y's units."""
+
+    def inverse(self, output: Array) -> Array:
+        """Map back to y's units."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The mean is learned as it is."""
+
+    def forward(self, value: Array) -> Array:
+        """Return the value."""
+        return value
+
+    def inverse(self, output: Array) -> Array:
+        """Return the output."""
+        return output
+
+
+@dataclass(frozen=True)
+class LogVariance:
+    """A standard deviation learned as the logarithm of its square.
+
+    Attributes
+    ----------
+    floor : ndarray of shape (n_targets,)
+        Smallest deviation.
+    """
+
+    floor: Array
+
+    def forward(self, value: Array) -> Array:
+        """Map a deviation to its log-variance."""
+        log_var: Array = 2 * np.log(np.maximum(value, self.floor))
+        return log_var
+
+    def inverse(self, output: Array) -> Array:
+        """Map a log-variance to its deviation, which is positive."""
+        std: Array = np.exp(0.5 * output)
+        return std
+
+
+@dataclass(frozen=True)
+class SoftplusDeviation:
+    """A standard deviation learned through softplus: linear where large, positive everywhere.
+
+    Attributes
+    ----------
+    floor : ndarray of shape (n_targets,)
+        Smallest deviation.
+    unit : ndarray of shape (n_targets,)
+        The deviation at which softplus bends: the mean over the training rows.
+    """
+
+    floor: Array
+    unit: Array
+
+    def forward(self, value: Array) -> Array:
+        """Map a deviation to the output whose softplus it is."""
+        ratio = np.maximum(value, self.floor) / self.unit
+        output: Array = ratio + np.log(-np.expm1(-ratio))
+        return output
+
+    def inverse(self, output: Array) -> Array:
+        """Map an output to a deviation, which is positive."""
+        std: Array = self.unit * np.logaddexp(0.0, output)
+        return std
+
+
+@dataclass(frozen=True)
+class Head:
+    """One quantity that a net predicts for every target.
+
+    Attributes
+    ----------
+    link : Link
+        How the quantity is learned.
+    loc, scale : ndarray of shape (n_targets,)
+        Mean and deviation of the linked quantity over the training rows.
+    """
+
+    link: Link
+    loc: Array
+    scale: Array
+
+    @classmethod
+    def fit(cls, link: Link, labels: Array, sample_weight: Array | None) -> Head:
+        """Take loc and scale from labels of shape (n, n_targets), NaN where missing."""
+        return cls(link, *weighted_moments(link.forward(labels), sample_weight))
+
+    def encode(self, labels: Array) -> Array:
+        """Map labels in y's units to training targets."""
+        return (self.link.forward(labels) - self.loc) / self.scale
+
+    def decode(self, outputs: Array) -> Array:
+        """Map a net's outputs to y's units."""
+        return self.link.inverse(outputs * self.scale + self.loc)
+
+
+@dataclass(frozen=True)
+class Heads:
+    """All heads of a net, in the order of its outputs.
+
+    Attributes
+    ----------
+    heads : dict of str to Head
+        ``"mean"`` and any of ``"epistemic"`` and ``"aleatoric"``.
+    n_targets : int
+        Number of targets, which every head predicts.
+    """
+
+    heads: Mapping[str, Head]
+    n_targets: int
+
+    @classmethod
+    def fit(
+        cls,
+        labels: Mapping[str, Array],
+        sample_weight: Array | None = None,
+        target: UncertaintyTarget = "log_var",
+    ) -> Heads:
+        """Take the scales of the heads from the labels of the training rows.
+
+        Parameters
+        ----------
+        labels : dict of str to ndarray of shape (n, n_targets)
+            The mean, and standard deviations by kind, in y's units.
+        sample_weight : ndarray of shape (n,), optional
+            Weights of the rows.
+        target : {"log_var", "std"}, default="log_var"
+            How deviations are learned.
+        """
+        heads = {
+            name: Head.fit(_link(name, values, target), values, sample_weight)
+            for name, values in labels.items()
+        }
+        return cls(heads, labels["mean"].shape[1])
+
+    @classmethod
+    def unscaled_mean(cls, n_targets: int) -> Heads:
+        """Describe a net whose outputs are the mean in y's units."""
+        head = Head(Identity(), np.zeros(n_targets), np.ones(n_targets))
+        return cls({"mean": head}, n_targets)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs of the net."""
+        return len(self.heads) * self.n_targets
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of uncertainty among the heads."""
+        return tuple(name for name in self.heads if name != "mean")
+
+    def encode(self, labels: Mapping[str, Array]) -> Array:
+        """Return training targets of shape (n, n_outputs)."""
+        return np.hstack([head.encode(labels[name]) for name, head in self.heads.items()])
+
+    def decode(self, outputs: Array) -> dict[str, Array]:
+        """Return the heads' predictions in y's units, each of shape (n, n_targets).
+
+        Raises
+        ------
+        ValueError
+            If the net has another number of outputs.
+        """
+        if outputs.shape[1] != self.n_outputs:
+            raise ValueError(
+                f"The net has {outputs.shape[1]} outputs, but {self.n_outputs} were expected: "
+                f"{self.n_targets} targets for each of {', '.join(self.heads)}."
+            )
+        parts = np.split(outputs, len(self.heads), axis=1)
+        return {
+            name: head.decode(part)
+            for (name, head), part in zip(self.heads.items(), parts, strict=True)
+        }
+
+
+def _link(name: str, labels: Array, target: UncertaintyTarget) -> Link:
+    if name == "mean":
+        return Identity()
+    unit = labels.mean(axis=0)
+    unit = np.where(unit > 0, unit, 1.0)
+    floor = DEVIATION_FLOOR * unit
+    return LogVariance(floor) if target == "log_var" else SoftplusDeviation(floor, unit)
+
+
+def weighted_moments(values: Array, sample_weight: Array | None) -> tuple[Array, Array]:
+    """Return mean and standard deviation of each column, leaving NaN out.
+
+    A deviation of zero is returned as one, and so is what rounding leaves of it.
+    """
+    present = ~np.isnan(values)
+    rows = np.ones(len(values)) if sample_weight is None else sample_weight
+    weight = present * rows[:, np.newaxis]
+    total = weight.sum(axis=0)
+    # A target that no training row measured has nothing to say about its scale.
+    total = np.where(total > 0, total, 1.0)
+    filled = np.where(present, values, 0.0)
+    loc = (weight * filled).sum(axis=0) / total
+    scale = np.sqrt((weight * (filled - loc) ** 2).sum(axis=0) / total)
+    constant = scale <= 10 * np.finfo(np.float64).eps * np.abs(loc)
+    return loc, np.where(constant, 1.0, scale)
+
+
+def available_kinds(components: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the kinds that a model with these components offers: both make a total."""
+    return (*components, "total") if len(components) == 2 else components
+
+
+def combine(variances: Mapping[str, Array], kind: str | None) -> Array:
+    """Return the standard deviation of one kind, or of all components together.
+
+    Parameters
+    ----------
+    variances : dict of str to ndarray
+        Variance of each component, ``"epistemic"`` or ``"aleatoric"``.
+    kind : {"epistemic", "aleatoric", "total"} or None
+        None takes every component that there is.
+
+    Raises
+    ------
+    ValueError
+        If the model does not have this kind.
+    """
+    kinds = available_kinds(tuple(variances))
+    if not kinds:
+        raise ValueError(
+            "This model has no uncertainty to predict: one member alone has nobody to disagree "
+            "with. Fit with n_estimators of at least 2."
+        )
+    if kind is not None and kind not in kinds:
+        raise ValueError(f"This model has no {kind!r} uncertainty; it has {', '.join(kinds)}.")
+    if kind in variances:
+        return np.sqrt(variances[kind])
+    total: Array = sum(variances.values(), start=np.zeros(()))
+    return np.sqrt(total)
