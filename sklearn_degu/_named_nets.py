@@ -75,18 +75,21 @@ class NamedNetsMixin(BaseEstimator):
             self.net = [(n, value if n == name else net) for n, net in self._named()]
 
     def _named(self) -> list[tuple[str, Any]]:
-        return list(self.net) if isinstance(self.net, (list, tuple)) else []
+        """Return the (name, net) pairs; :meth:`_check_names` refuses anything else at fit."""
+        items = self.net if isinstance(self.net, (list, tuple)) else []
+        return [item for item in items if _is_named_net(item)]
 
     def _check_names(self) -> None:
         """Raise if the list of named nets is malformed."""
-        names = []
-        for item in self._named():
-            if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
+        if not isinstance(self.net, (list, tuple)):
+            return
+        for item in self.net:
+            if not _is_named_net(item):
                 raise ValueError(
                     "net must be a skorch net or a list of (name, net) pairs, such as "
                     f"[('deepstarr', deepstarr_net())]; got the item {item!r}."
                 )
-            names.append(item[0])
+        names = [name for name, _ in self.net]
         own = set(super().get_params(deep=False))
         bad = [n for n in names if n in own or "__" in n or names.count(n) > 1 or not n]
         if bad:
@@ -94,5 +97,14 @@ class NamedNetsMixin(BaseEstimator):
                 f"The names of nets must be unique, without '__', and not those of parameters of "
                 f"{type(self).__name__}; got {names}."
             )
-        if isinstance(self.net, (list, tuple)) and not names:
+        if not names:
             raise ValueError("net is an empty list; give at least one (name, net) pair.")
+
+
+def _is_named_net(item: Any) -> bool:
+    return (
+        isinstance(item, tuple)
+        and len(item) == 2
+        and isinstance(item[0], str)
+        and hasattr(item[1], "get_params")
+    )

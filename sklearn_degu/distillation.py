@@ -173,7 +173,7 @@ class DistilledRegressor(NeuralRegressor):
         sequences = len(self.teacher_.input_shape_) == 2
         samples = check_fit_data(self, X, y, sample_weight, groups, sequences=sequences)
         self._check_teacher_fits(samples)
-        self._y_ndim = np.ndim(y)
+        self._y_ndim = np.asarray(y).ndim
         self.n_outputs_ = self.teacher_.n_outputs_
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
         rows = training_rows(self, samples, self._validation(samples), validation_seed, given)

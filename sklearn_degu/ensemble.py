@@ -195,7 +195,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.history_ = tidy_history(self.estimators_)
         self.validation_indices_ = rows.indices
         self._fingerprint = joblib.hash(samples.X)
-        return self._assemble([heads] * self.n_estimators, y_ndim=np.ndim(y))
+        return self._assemble([heads] * self.n_estimators, y_ndim=np.asarray(y).ndim)
 
     @classmethod
     def from_fitted(

@@ -51,6 +51,11 @@ class InMemoryNet(NeuralNetRegressor):
             **kwargs,
         )
 
+    def get_params(self, deep: bool = True, **kwargs: Any) -> dict[str, Any]:
+        """Return the parameters, without the bookkeeping that skorch lists among them."""
+        params: dict[str, Any] = super().get_params(deep, **kwargs)
+        return {name: value for name, value in params.items() if not name.startswith("_")}
+
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
         return [("epoch_timer", EpochTimer())]

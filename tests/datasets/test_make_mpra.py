@@ -138,6 +138,16 @@ def test_truth_refuses_unequal_lengths(plain, sequences):
         plain.truth(sequences)
 
 
+def test_effects_of_an_interacting_pair_do_not_add_up():
+    data = make_mpra(2, 80, random_state=0)
+    first, second = data.consensus[0], data.consensus[1]
+    blank = "A" * 80
+    with_first, with_second = first + blank[len(first) :], blank[len(second) :] + second
+    both = with_first[:40] + with_second[40:]
+    (none, one, other, joint), _ = data.truth([blank, with_first, with_second, both])
+    assert abs((joint - none) - (one - none) - (other - none)) > 0.05
+
+
 def test_order_of_an_interacting_pair_matters():
     data = make_mpra(2, 80, random_state=0)
     # The terms (1, 2) and (3, 4) depend on which comes first.
@@ -221,6 +231,16 @@ def test_motifs_of_any_task_are_told_apart(task_seed):
     at_start = sites[sites["start"] == 0]
     assert_array_equal(at_start["row"], at_start["motif"])
     assert set(at_start["strand"]) == {"+"}
+
+
+def test_no_two_motifs_share_six_bases_on_either_strand():
+    seen = set()
+    for consensus in make_mpra(1, n_motifs=40, random_state=0).consensus:
+        for strand in (consensus, consensus.translate(COMPLEMENT)[::-1]):
+            words = {strand[i : i + 6] for i in range(len(strand) - 5)}
+            assert len(words) == len(strand) - 5
+            assert not words & seen
+            seen |= words
 
 
 def test_region_that_admits_nothing_is_reported(monkeypatch):
