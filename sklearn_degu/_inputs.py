@@ -192,6 +192,11 @@ def _compact(X: NDArray[Any]) -> NDArray[Any]:
     return X
 
 
+def is_one_hot(X: NDArray[Any]) -> bool:
+    """Whether X, as the nets read it, is DNA (n, 4, length) with at most one base a position."""
+    return X.ndim == 3 and X.shape[1] == 4 and X.dtype == np.uint8 and int(X.sum(1).max()) <= 1
+
+
 def _check_y(y: Any) -> NDArray[np.float64]:
     """Return targets of shape (n, n_targets)."""
     targets = check_array(

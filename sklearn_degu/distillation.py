@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import joblib
@@ -16,8 +15,16 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from skorch import NeuralNet
 
 from sklearn_degu._base import NeuralRegressor
-from sklearn_degu._inputs import Samples, check_fit_data, check_more_rows, compute_dtype
+from sklearn_degu._inputs import (
+    Samples,
+    check_fit_data,
+    check_more_rows,
+    compute_dtype,
+    is_one_hot,
+)
+from sklearn_degu._lessons import Augmentation, Lessons
 from sklearn_degu._validation import TrainingRows, training_rows
+from sklearn_degu.augmentation import SequenceEdits
 from sklearn_degu.ensemble import MAX_SEED, EnsembleRegressor
 from sklearn_degu.nets.configure import check_net, configure
 from sklearn_degu.nets.data import Rows
@@ -54,6 +61,12 @@ class DistilledRegressor(NeuralRegressor):
     labels : {"teacher", "measured"}, default="teacher"
         Targets of the validation rows: what the teacher says of them, or for the mean the
         measured y.
+    augment : "auto", None or callable, default="auto"
+        What the teacher labels for the student in place of the training rows: called as
+        ``augment(X, generator)``, it returns an edited copy of X, of the same shape; a new copy
+        is drawn every few epochs. "auto" is
+        :class:`~sklearn_degu.augmentation.SequenceEdits` for one-hot sequences and None for
+        everything else. None has the student learn on the training rows.
     memory : str or joblib.Memory, default=None
         Where the fitted teacher is cached, so that a search over student parameters trains each
         teacher once. It needs an int ``random_state``.
@@ -88,9 +101,10 @@ class DistilledRegressor(NeuralRegressor):
 
     Notes
     -----
-    On the rows that they were trained on, the members repeat the measurements they have fitted.
-    What an ensemble knows shows on rows that no member has seen, and a student taught only the
-    former learns little more than one member knows. Give it such rows: ``X_unlabeled``.
+    On the rows that they were trained on, the members repeat the measurements they have fitted,
+    and agree more than elsewhere. What an ensemble knows shows on rows that no member has seen; a
+    student taught on the training rows learns little more than one member knows. Hence
+    ``augment``, and ``X_unlabeled`` for further rows of the user's own.
 
     References
     ----------
@@ -116,7 +130,7 @@ class DistilledRegressor(NeuralRegressor):
         target: str = "log_var",
         validation: Any = "inherit",
         labels: str = "teacher",
-        augment: Any = None,
+        augment: Any = "auto",
         memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -177,48 +191,42 @@ class DistilledRegressor(NeuralRegressor):
         self.n_outputs_ = self.teacher_.n_outputs_
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
         rows = training_rows(self, samples, self._validation(samples), validation_seed, given)
+        unlabeled = samples.X[:0]
         if X_unlabeled is not None:
-            unlabeled = check_more_rows(self, X_unlabeled, name="X_unlabeled")
-            rows = rows._replace(train=_appended(rows.train, unlabeled.X))
-        self.student_ = self._distil(rows, seed)
+            unlabeled = check_more_rows(self, X_unlabeled, name="X_unlabeled").X
+        self.student_ = self._distil(rows, unlabeled, seed)
         self.history_ = tidy_history([self.student_])
         return self
 
-    def _distil(self, rows: TrainingRows, seed: int) -> NeuralNet:
+    def _distil(self, rows: TrainingRows, unlabeled: NDArray[Any], seed: int) -> NeuralNet:
         """Train the student on what the teacher says of the rows."""
-        train, valid, weight = rows.train, rows.valid, rows.train.weight
-        labels = self._label(train.X)
-        self._heads = Heads.fit(labels, weight, self.target)
+        lessons = Lessons(
+            self._label, rows.train, unlabeled, self._augmentation(rows.train.X), seed
+        )
+        self._heads = Heads.fit(lessons.labels, lessons.weight, self.target)
         student = configure(
             self._student_net(),
             n_outputs=self._heads.n_outputs,
             input_shape=self.input_shape_,
-            validated=valid is not None,
+            validated=rows.valid is not None,
         )
-        encoded = Rows(train.X, self._heads.encode(labels), weight)
+        first = lessons.encoded(self._heads)
         train_net(
             student,
-            encoded,
-            None if valid is None else self._validation_rows(valid),
+            first,
+            None if rows.valid is None else self._validation_rows(rows.valid),
             seed=seed,
-            dtype=compute_dtype(train.X),
+            dtype=compute_dtype(rows.train.X),
             reporter=EpochReporter("student", verbose=self.verbose),
-            fresh=self._fresh_rows(train),
+            refresh=lambda: lessons.refreshed(self._heads),
         )
-        warn_if_constant(student, encoded, "The student")
+        warn_if_constant(student, first, "The student")
         return student
 
-    def _fresh_rows(self, train: Samples) -> Callable[[np.random.Generator], Rows] | None:
-        """Return what draws the further rows of an epoch and has the teacher label them."""
-        augment = self.augment
-        if augment is None:
-            return None
-
-        def fresh(generator: np.random.Generator) -> Rows:
-            X = augment(train.X, generator)
-            return Rows(X, self._heads.encode(self._label(X)), train.weight)
-
-        return fresh
+    def _augmentation(self, X: NDArray[Any]) -> Augmentation | None:
+        if isinstance(self.augment, str):
+            return SequenceEdits() if is_one_hot(X) else None
+        return self.augment
 
     def _label(self, X: NDArray[Any]) -> dict[str, Array]:
         """Return what the teacher says of the rows, by head, in y's units.
@@ -296,6 +304,11 @@ class DistilledRegressor(NeuralRegressor):
         return PredefinedSplit(np.isin(np.arange(len(samples.X)), held_out) - 1)
 
     def _check_params(self) -> None:
+        if not (self.augment in ("auto", None) or callable(self.augment)):
+            raise ValueError(
+                "augment must be 'auto', None or a callable that takes rows and a generator and "
+                f"returns edited rows; got {self.augment!r}."
+            )
         for name, allowed in (("target", ("log_var", "std")), ("labels", ("teacher", "measured"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}.")
@@ -324,13 +337,3 @@ class DistilledRegressor(NeuralRegressor):
 def _fit(teacher: EnsembleRegressor, *args: Any, **kwargs: Any) -> EnsembleRegressor:
     """Fit a teacher; a function of its own, so that a joblib.Memory can cache it."""
     return teacher.fit(*args, **kwargs)
-
-
-def _appended(train: Samples, unlabeled: NDArray[Any]) -> Samples:
-    """Append rows without measurements, of average weight."""
-    n_new = len(unlabeled)
-    y = np.full((n_new, train.y.shape[1]), np.nan)
-    weight = None
-    if train.weight is not None:
-        weight = np.append(train.weight, np.full(n_new, train.weight.mean()))
-    return Samples(np.concatenate([train.X, unlabeled]), np.vstack([train.y, y]), weight)

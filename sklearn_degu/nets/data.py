@@ -54,9 +54,9 @@ class InMemoryDataset(Dataset[Any]):
         Where the tensors are kept.
     generator : torch.Generator, optional
         Source of the order of the rows; torch's global one by default.
-    fresh : callable, optional
-        Called at the start of every epoch; returns ``(X, y, sample_weight)`` of further rows
-        that are trained on in this epoch alone. Every target then needs a value.
+    refresh : callable, optional
+        Called at the start of every epoch; returns the rows to go on with, or None to keep those
+        that there are.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class InMemoryDataset(Dataset[Any]):
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
         generator: torch.Generator | None = None,
-        fresh: Callable[[], Rows] | None = None,
+        refresh: Callable[[], Rows | None] | None = None,
     ) -> None:
         self.dtype = dtype
         self.device = device
         self.generator = generator
-        self.fresh = fresh
-        self._kept = self.X, self.y, self.weight = self._tensors(X, y, sample_weight)
+        self.refresh = refresh
+        self.X, self.y, self.weight = self._tensors(X, y, sample_weight)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -94,13 +94,10 @@ class InMemoryDataset(Dataset[Any]):
         return X, (self.y[index], self.weight[index])
 
     def start_epoch(self) -> None:
-        """Append the fresh rows of this epoch to those that are kept."""
-        if self.fresh is not None:
-            fresh = self._tensors(*self.fresh())
-            self.X, self.y, self.weight = (
-                None if kept is None else torch.cat([kept, new])
-                for kept, new in zip(self._kept, fresh, strict=True)
-            )
+        """Take the rows of this epoch, if they are new."""
+        rows = None if self.refresh is None else self.refresh()
+        if rows is not None:
+            self.X, self.y, self.weight = self._tensors(*rows)
 
     def _tensors(
         self, X: NDArray[Any], y: NDArray[Any] | None, sample_weight: NDArray[Any] | None

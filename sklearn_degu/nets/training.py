@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.helper import predefined_split
@@ -28,7 +27,7 @@ def train_net(
     seed: int,
     dtype: torch.dtype,
     reporter: EpochReporter,
-    fresh: Callable[[np.random.Generator], Rows] | None = None,
+    refresh: Callable[[], Rows | None] | None = None,
 ) -> NeuralNet:
     """Train a configured net in place and return it.
 
@@ -41,13 +40,14 @@ def train_net(
     train, valid : Rows
         What to train on and what to stop on.
     seed : int
-        Decides initial weights, order of the rows, dropout masks and augmentation.
+        Decides initial weights, order of the rows and dropout masks.
     dtype : torch.dtype
         What to compute in.
     reporter : EpochReporter
         Records the epochs and reports them.
-    fresh : callable, optional
-        Given a generator, returns the further rows of an epoch.
+    refresh : callable, optional
+        Called at the start of every epoch; returns the rows to go on with, or None to keep those
+        that there are.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def train_net(
             dtype=dtype,
             device=device,
             generator=torch.Generator().manual_seed(seeds.order),
-            fresh=_bind(fresh, seeds.augmentation),
+            refresh=refresh,
         )
         valid_set = None if valid is None else InMemoryDataset(*valid, dtype=dtype, device=device)
         with random_stream(net.module_, seeds.dropout, device):
@@ -75,15 +75,6 @@ def train_net(
     net.set_params(callbacks=callbacks)
     forget_training(net)
     return net
-
-
-def _bind(
-    fresh: Callable[[np.random.Generator], Rows] | None, seed: int
-) -> Callable[[], Rows] | None:
-    if fresh is None:
-        return None
-    generator = np.random.default_rng(seed)
-    return lambda: fresh(generator)
 
 
 def _prepare_module(module: nn.Module, train: Rows, dtype: torch.dtype) -> None:

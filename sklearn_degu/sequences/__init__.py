@@ -10,12 +10,14 @@ Only numpy and scikit-learn's public interface are needed.
 
 from sklearn_degu.sequences.dinucleotides import dinucleotide_shuffle
 from sklearn_degu.sequences.encoder import SequenceEncoder
+from sklearn_degu.sequences.recombination import recombine
 from sklearn_degu.sequences.transforms import mutate, reverse_complement, shuffle
 
 __all__ = [
     "SequenceEncoder",
     "dinucleotide_shuffle",
     "mutate",
+    "recombine",
     "reverse_complement",
     "shuffle",
 ]
