@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +31,16 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
     @abstractmethod
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
         """Return the mean and the variance of each component, all (n, n_outputs_)."""
+
+    @overload
+    def predict(
+        self, X: ArrayLike, return_std: Literal[False] = ..., kind: Kind | None = ...
+    ) -> Array: ...
+
+    @overload
+    def predict(
+        self, X: ArrayLike, return_std: Literal[True], kind: Kind | None = ...
+    ) -> tuple[Array, Array]: ...
 
     def predict(
         self, X: ArrayLike, return_std: bool = False, kind: Kind | None = None
@@ -89,9 +99,7 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         """
         return self.predict(X, return_std=True, kind=kind)[1]
 
-    def score(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R², averaged over targets, over the measurements that are present.
 
         Parameters
@@ -106,7 +114,7 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         score : float
-            Mean over targets of the coefficient of determination.
+            Mean of the coefficients of determination of the targets that were measured.
         """
         predicted = np.asarray(self.predict(X)).reshape(-1, self.n_outputs_)
         measured = np.asarray(y, dtype=np.float64)
@@ -116,9 +124,10 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
             )
         measured = measured.reshape(predicted.shape)
         weight = None if sample_weight is None else np.asarray(sample_weight)
-        return float(
-            np.mean([_r2(measured[:, t], predicted[:, t], weight) for t in range(self.n_outputs_)])
-        )
+        targets = np.flatnonzero(~np.isnan(measured).all(axis=0))
+        if not len(targets):
+            raise ValueError("y holds no measurement (all is NaN), so there is nothing to score.")
+        return float(np.mean([_r2(measured[:, t], predicted[:, t], weight) for t in targets]))
 
     def _like_y(self, values: Array) -> Array:
         """Return values of shape (..., n, n_outputs_) in the shape that y had."""

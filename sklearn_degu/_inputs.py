@@ -37,7 +37,9 @@ class Samples(NamedTuple):
 
     def take(self, rows: NDArray[Any]) -> Samples:
         """Return some of the rows."""
-        return Samples(*(None if part is None else part[rows] for part in self))
+        weight = None if self.weight is None else self.weight[rows]
+        groups = None if self.groups is None else self.groups[rows]
+        return Samples(self.X[rows], self.y[rows], weight, groups)
 
 
 def check_fit_data(
@@ -77,8 +79,7 @@ def check_fit_data(
     check_consistent_length(checked, targets, groups)
     weight = _check_weight(sample_weight, len(checked))
     inputs = _compact(checked.reshape(-1, *estimator.input_shape_))
-    samples = Samples(inputs, targets, weight, groups)
-    return samples if weight is None else samples.take(np.flatnonzero(weight))
+    return _without_zero_weights(Samples(inputs, targets, weight, groups))
 
 
 def check_more_rows(
@@ -98,7 +99,7 @@ def check_more_rows(
         weight = _check_weight(sample_weight, len(rows))
     except ValueError as error:
         raise ValueError(f"{name} cannot be used with the training rows: {error}") from error
-    return Samples(rows, targets, weight)
+    return _without_zero_weights(Samples(_compact(rows), targets, weight))
 
 
 def check_predict_data(estimator: BaseEstimator, X: Any) -> NDArray[Any]:
@@ -117,7 +118,8 @@ def check_predict_data(estimator: BaseEstimator, X: Any) -> NDArray[Any]:
             f"samples of shape {expected}."
         )
     checked = validate_data(estimator, rows, dtype=_DTYPES, accept_sparse=False, reset=False)
-    return checked.reshape(-1, *expected)
+    shaped: NDArray[Any] = checked.reshape(-1, *expected)
+    return shaped
 
 
 def compute_dtype(X: NDArray[Any]) -> torch.dtype:
@@ -132,7 +134,13 @@ def _flat_rows(X: Any, sequences: bool) -> tuple[Any, tuple[int, ...] | None]:
         return X, None
     array = X if hasattr(X, "toarray") else _as_array(X)
     _refuse_strings(array)
-    if getattr(array, "ndim", 2) != 3:
+    n_axes = getattr(array, "ndim", 2)
+    if n_axes > 3:
+        raise ValueError(
+            f"X must have shape (n_samples, n_features) or (n_samples, channels, length), got "
+            f"{array.shape}."
+        )
+    if n_axes != 3:
         return array, None
     n, channels, length = array.shape
     if sequences and channels != 4 and length == 4:
@@ -146,10 +154,18 @@ def _flat_rows(X: Any, sequences: bool) -> tuple[Any, tuple[int, ...] | None]:
 def _as_array(X: Any) -> Any:
     if isinstance(X, torch.Tensor):
         return X.detach().cpu().numpy()
-    return np.asarray(X)
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise ValueError(
+            "X is ragged: its samples differ in shape. Sequences of unequal length are padded or "
+            "trimmed by SequenceEncoder."
+        ) from error
 
 
 def _refuse_strings(X: Any) -> None:
+    if hasattr(X, "toarray"):
+        return
     first = X
     for _ in range(2):
         if isinstance(first, (str, bytes)) or not hasattr(first, "__len__") or len(first) == 0:
@@ -159,8 +175,8 @@ def _refuse_strings(X: Any) -> None:
     if isinstance(first, (str, bytes)) and not _is_number(first):
         raise ValueError(
             f"X holds strings (first: {first[:20]!r}). Encode DNA sequences first: put "
-            "SequenceEncoder() before the estimator in a Pipeline. Validation rows need it too: "
-            "Pipeline(..., transform_input=['X_val'])."
+            "SequenceEncoder() before the estimator in a Pipeline. Further rows passed to fit need "
+            "it too: Pipeline(..., transform_input=['X_val', 'X_unlabeled'])."
         )
 
 
@@ -197,16 +213,20 @@ def is_one_hot(X: NDArray[Any]) -> bool:
     return X.ndim == 3 and X.shape[1] == 4 and X.dtype == np.uint8 and int(X.sum(1).max()) <= 1
 
 
+def _without_zero_weights(samples: Samples) -> Samples:
+    return samples if samples.weight is None else samples.take(np.flatnonzero(samples.weight))
+
+
 def _check_y(y: Any) -> NDArray[np.float64]:
     """Return targets of shape (n, n_targets)."""
-    targets = check_array(
+    checked = check_array(
         y, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y"
     )
-    if targets.ndim > 2:
+    if checked.ndim > 2:
         raise ValueError(
-            f"y must have shape (n_samples,) or (n_samples, n_targets), got {targets.shape}."
+            f"y must have shape (n_samples,) or (n_samples, n_targets), got {checked.shape}."
         )
-    targets = targets.reshape(len(targets), -1)
+    targets: NDArray[np.float64] = checked.reshape(len(checked), -1)
     empty = np.flatnonzero(np.isnan(targets).all(axis=1))
     if len(empty):
         raise ValueError(
@@ -220,7 +240,7 @@ def _check_y(y: Any) -> NDArray[np.float64]:
 def _check_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
     if sample_weight is None:
         return None
-    weight = check_array(
+    weight: NDArray[np.float64] = check_array(
         sample_weight,
         dtype=np.float64,
         ensure_2d=False,
@@ -239,5 +259,3 @@ def _check_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None
     if not weight.any():
         raise ValueError("sample_weight is zero for every sample; some must be positive.")
     return weight
-
-

@@ -91,8 +91,7 @@ class Lessons:
         self.X, self.labels = X, labels
 
 
-def _checked(edited: Any, X: NDArray[Any]) -> NDArray[Any]:
-    edited = np.asarray(edited)
+def _checked(edited: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
     if edited.shape != X.shape:
         raise ValueError(
             f"augment must return an array of the shape that it is given, {X.shape}; it returned "

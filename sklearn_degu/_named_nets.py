@@ -58,15 +58,26 @@ class NamedNetsMixin(BaseEstimator):
         names = {name for name, _ in self._named()}
         for key in sorted(params, key=lambda key: key.count("__")):
             name, _, inner = key.partition("__")
-            if name == "net" and self.net is None:
-                raise ValueError(
-                    f"Cannot set {key}: net=None stands for recipes.mlp_net(), which is made at "
-                    "fit. Pass the net itself, net=recipes.mlp_net(), and then set its parameters."
-                )
+            if name == "net" and inner:
+                self._check_single_net(key)
             if name in names:
                 self._set_named(name, inner, params.pop(key))
         super().set_params(**params)
         return self
+
+    def _check_single_net(self, key: str) -> None:
+        if self.net is None:
+            raise ValueError(
+                f"Cannot set {key}: net=None stands for recipes.mlp_net(), which is made at fit. "
+                "Pass the net itself, net=recipes.mlp_net(), and then set its parameters."
+            )
+        names = [name for name, _ in self._named()]
+        if names:
+            inner = key.partition("__")[2]
+            raise ValueError(
+                f"Cannot set {key}: there are several nets. Set the parameter by the net's name: "
+                f"{', '.join(f'{name}__{inner}' for name in names)}."
+            )
 
     def _set_named(self, name: str, inner: str, value: Any) -> None:
         if inner:

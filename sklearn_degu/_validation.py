@@ -35,19 +35,27 @@ def validation_split(validation: Any, samples: Samples, seed: int) -> Split | No
     """
     if validation is None:
         return None
+    n_rows = len(samples.X)
     splitter = _splitter(validation, seed, grouped=samples.groups is not None)
     try:
-        train, valid = next(iter(splitter.split(samples.X, samples.y, samples.groups)))
+        splits = splitter.split(samples.X, samples.y, samples.groups)
+        train, valid = map(np.asarray, next(iter(splits), ([], [])))
     except ValueError as error:
         raise ValueError(
-            f"validation={validation!r} cannot split the {len(samples.X)} training rows: {error}"
+            f"validation={validation!r} cannot split the {n_rows} training rows: {error}"
         ) from error
     if not len(train) or not len(valid):
         raise ValueError(
-            f"validation={validation!r} leaves {len(train)} of {len(samples.X)} rows to train on "
-            f"and {len(valid)} to validate on; both need at least one."
+            f"validation={validation!r} leaves {len(train)} of {n_rows} rows to train on and "
+            f"{len(valid)} to validate on; both need at least one."
         )
-    return np.asarray(train), np.asarray(valid)
+    last = max(train.max(), valid.max())
+    if last >= n_rows:
+        raise ValueError(
+            f"validation={validation!r} asks for row {last}, but there are only {n_rows} training "
+            "rows; it was made for other data."
+        )
+    return train, valid
 
 
 def _splitter(validation: Any, seed: int, *, grouped: bool) -> Any:

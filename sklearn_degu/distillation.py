@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, check_memory
 from skorch import NeuralNet
@@ -25,14 +23,15 @@ from sklearn_degu._inputs import (
 from sklearn_degu._lessons import Augmentation, Lessons
 from sklearn_degu._validation import TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
-from sklearn_degu.ensemble import MAX_SEED, EnsembleRegressor
-from sklearn_degu.nets.configure import check_net, configure
+from sklearn_degu.ensemble import MAX_SEED, EnsembleRegressor, fingerprint
+from sklearn_degu.nets.averaging import WeightAverage
+from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
 from sklearn_degu.nets.randomness import one_intra_op_thread
 from sklearn_degu.nets.training import train_net
-from sklearn_degu.uncertainty import Array, Heads
+from sklearn_degu.uncertainty import Array, Heads, UncertaintyTarget
 
 
 class DistilledRegressor(NeuralRegressor):
@@ -51,7 +50,8 @@ class DistilledRegressor(NeuralRegressor):
         such a teacher has seen the held-out rows. None is ``EnsembleRegressor()``.
     student : skorch.NeuralNet, default=None
         The net of the student, unfitted. None takes the teacher's net, the first one if it has
-        several.
+        several, and averages its weights over the training
+        (:class:`~sklearn_degu.nets.WeightAverage`).
     target : {"log_var", "std"}, default="log_var"
         How the standard deviation is learned: as the logarithm of its square, or as itself,
         kept positive by softplus.
@@ -127,10 +127,10 @@ class DistilledRegressor(NeuralRegressor):
         teacher: Any = None,
         student: Any = None,
         *,
-        target: str = "log_var",
+        target: UncertaintyTarget = "log_var",
         validation: Any = "inherit",
-        labels: str = "teacher",
-        augment: Any = "auto",
+        labels: Literal["teacher", "measured"] = "teacher",
+        augment: Literal["auto"] | Augmentation | None = "auto",
         memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -144,6 +144,34 @@ class DistilledRegressor(NeuralRegressor):
         self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
+
+    def set_params(self, **params: Any) -> DistilledRegressor:
+        """Set parameters, those of teacher and student as ``teacher__name``, ``student__name``.
+
+        Parameters
+        ----------
+        **params : object
+            Names and values.
+
+        Returns
+        -------
+        self : DistilledRegressor
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is unknown, or set under ``teacher=None`` or ``student=None``.
+        """
+        for part, default in (("teacher", "EnsembleRegressor()"), ("student", "the teacher's net")):
+            inner = [key for key in params if key.startswith(f"{part}__")]
+            if inner and params.get(part, getattr(self, part)) is None:
+                raise ValueError(
+                    f"Cannot set {inner[0]}: {part}=None stands for {default}, which is made at "
+                    f"fit. Pass the {part} itself, and then set its parameters."
+                )
+        super().set_params(**params)
+        return self
 
     def fit(
         self,
@@ -182,18 +210,25 @@ class DistilledRegressor(NeuralRegressor):
         self._check_params()
         random_state = check_random_state(self.random_state)
         teacher_seed, validation_seed, seed = random_state.randint(MAX_SEED, size=3).tolist()
-        given = (X_val, y_val, sample_weight_val)
-        self.teacher_ = self._fitted_teacher(teacher_seed, X, y, sample_weight, groups, given)
-        sequences = len(self.teacher_.input_shape_) == 2
-        samples = check_fit_data(self, X, y, sample_weight, groups, sequences=sequences)
-        self._check_teacher_fits(samples)
+        teacher = self._teacher(teacher_seed)
+        samples = check_fit_data(
+            self, X, y, sample_weight, groups, sequences=_reads_sequences(teacher)
+        )
         self._y_ndim = np.asarray(y).ndim
-        self.n_outputs_ = self.teacher_.n_outputs_
-        self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
-        rows = training_rows(self, samples, self._validation(samples), validation_seed, given)
+        self.n_outputs_ = samples.y.shape[1]
         unlabeled = samples.X[:0]
         if X_unlabeled is not None:
             unlabeled = check_more_rows(self, X_unlabeled, name="X_unlabeled").X
+        given = (X_val, y_val, sample_weight_val)
+        inherits = X_val is None and _is_inherit(self.validation)
+        validation = None if inherits else self.validation
+        rows = training_rows(self, samples, validation, validation_seed, given)
+        holds_out = rows.valid is not None or (inherits and _holds_out(teacher))
+        self._check_student(teacher, validated=holds_out)
+        self.teacher_ = self._fitted(teacher, X, y, sample_weight, groups, given)
+        self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
+        if inherits:
+            rows = self._inherited_rows(samples)
         self.student_ = self._distil(rows, unlabeled, seed)
         self.history_ = tidy_history([self.student_])
         return self
@@ -205,26 +240,29 @@ class DistilledRegressor(NeuralRegressor):
         )
         self._heads = Heads.fit(lessons.labels, lessons.weight, self.target)
         student = configure(
-            self._student_net(),
+            self._student_net(self.teacher_),
             n_outputs=self._heads.n_outputs,
             input_shape=self.input_shape_,
             validated=rows.valid is not None,
         )
         first = lessons.encoded(self._heads)
+        valid = None if rows.valid is None else (rows.valid, self._label(rows.valid.X))
         train_net(
             student,
             first,
-            None if rows.valid is None else self._validation_rows(rows.valid),
+            None if valid is None else self._encoded(*valid),
             seed=seed,
             dtype=compute_dtype(rows.train.X),
             reporter=EpochReporter("student", verbose=self.verbose),
             refresh=lambda: lessons.refreshed(self._heads),
         )
         warn_if_constant(student, first, "The student")
+        X, labels = (lessons.X, lessons.labels) if valid is None else (valid[0].X, valid[1])
+        self._heads = self._heads.unbiased(forward(student, X), labels)
         return student
 
     def _augmentation(self, X: NDArray[Any]) -> Augmentation | None:
-        if isinstance(self.augment, str):
+        if self.augment == "auto":
             return SequenceEdits() if is_one_hot(X) else None
         return self.augment
 
@@ -239,10 +277,10 @@ class DistilledRegressor(NeuralRegressor):
             mean, std = self.teacher_.predict(X, return_std=True, kind="epistemic")
         return {"mean": self._two_axes(mean), "epistemic": self._two_axes(std)}
 
-    def _validation_rows(self, valid: Samples) -> Rows:
-        labels = self._label(valid.X)
+    def _encoded(self, valid: Samples, labels: dict[str, Array]) -> Rows:
+        """Return the validation rows with the labels that the student is stopped on."""
         if self.labels == "measured":
-            labels["mean"] = valid.y
+            labels = {**labels, "mean": valid.y}
         return Rows(valid.X, self._heads.encode(labels), valid.weight)
 
     def _two_axes(self, values: Array) -> Array:
@@ -253,9 +291,20 @@ class DistilledRegressor(NeuralRegressor):
         mean = predicted.pop("mean")
         return mean, {kind: std**2 for kind, std in predicted.items()}
 
-    def _fitted_teacher(
+    def _teacher(self, seed: int) -> EnsembleRegressor:
+        """Return the teacher: a clone to fit, or the fitted one that is frozen."""
+        if isinstance(self.teacher, FrozenEstimator):
+            frozen: EnsembleRegressor = self.teacher.estimator
+            check_is_fitted(frozen)
+            return frozen
+        teacher = EnsembleRegressor() if self.teacher is None else clone(self.teacher)
+        if teacher.random_state is None:
+            teacher.set_params(random_state=seed)
+        return teacher
+
+    def _fitted(
         self,
-        seed: int,
+        teacher: EnsembleRegressor,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None,
@@ -263,11 +312,7 @@ class DistilledRegressor(NeuralRegressor):
         given: tuple[Any, Any, Any],
     ) -> EnsembleRegressor:
         if isinstance(self.teacher, FrozenEstimator):
-            check_is_fitted(self.teacher.estimator)
-            return self.teacher.estimator
-        teacher = EnsembleRegressor() if self.teacher is None else clone(self.teacher)
-        if teacher.random_state is None:
-            teacher.set_params(random_state=seed)
+            return teacher
         X_val, y_val, sample_weight_val = given
         fit = check_memory(self.memory).cache(_fit)
         fitted: EnsembleRegressor = fit(
@@ -282,26 +327,29 @@ class DistilledRegressor(NeuralRegressor):
         )
         return fitted
 
-    def _student_net(self) -> NeuralNet:
-        """Return the student's net, by default the teacher's (the first one of several)."""
+    def _student_net(self, teacher: EnsembleRegressor) -> NeuralNet:
+        """Return the student's net, by default the teacher's with averaged weights."""
         if self.student is not None:
             return self.student
-        return self.teacher_.first_net()
+        net = clone(teacher.nets()[0])
+        if net.callbacks != "disable":
+            average = ("weight_average", WeightAverage())
+            net.set_params(callbacks=[average, *(net.callbacks or [])])
+        return net
 
-    def _validation(self, samples: Samples) -> Any:
-        """Return the validation parameter, the teacher's own split if it is inherited."""
-        if not (isinstance(self.validation, str) and self.validation == "inherit"):
-            return self.validation
+    def _inherited_rows(self, samples: Samples) -> TrainingRows:
+        """Separate the rows as the teacher did."""
         held_out = self.teacher_.validation_indices_
         if held_out is None:
-            return None
-        if joblib.hash(samples.X) != self.teacher_._fingerprint:
+            return TrainingRows(samples, None, None)
+        if fingerprint(samples.X) != self.teacher_.fingerprint_:
             raise ValueError(
                 "validation='inherit' needs the rows that the teacher was fitted on, in the same "
                 "order, but these are others. Set validation to a fraction or a splitter, or "
                 "pass X_val and y_val."
             )
-        return PredefinedSplit(np.isin(np.arange(len(samples.X)), held_out) - 1)
+        kept = np.delete(np.arange(len(samples.X)), held_out)
+        return TrainingRows(samples.take(kept), samples.take(held_out), held_out)
 
     def _check_params(self) -> None:
         if not (self.augment in ("auto", None) or callable(self.augment)):
@@ -323,15 +371,42 @@ class DistilledRegressor(NeuralRegressor):
                 f"{type(teacher).__name__}."
             )
 
-    def _check_teacher_fits(self, samples: Samples) -> None:
+    def _check_student(self, teacher: EnsembleRegressor, *, validated: bool) -> None:
+        """Raise, before the teacher is trained, what would hinder the student."""
+        if isinstance(self.teacher, FrozenEstimator):
+            self._check_frozen(teacher)
+        heads = 2 if teacher.n_estimators > 1 else 1
+        configure(
+            self._student_net(teacher),
+            n_outputs=heads * self.n_outputs_,
+            input_shape=self.input_shape_,
+            validated=validated,
+        )
+
+    def _check_frozen(self, teacher: EnsembleRegressor) -> None:
         """Raise if a frozen teacher was fitted on other features or targets."""
-        here = (self.input_shape_, samples.y.shape[1])
-        teachers = (self.teacher_.input_shape_, self.teacher_.n_outputs_)
+        here = (self.input_shape_, self.n_outputs_)
+        teachers = (teacher.input_shape_, teacher.n_outputs_)
         if here != teachers:
             raise ValueError(
                 f"The teacher was fitted on samples of shape {teachers[0]} with {teachers[1]} "
                 f"targets, but got samples of shape {here[0]} with {here[1]} targets."
             )
+
+
+def _is_inherit(validation: Any) -> bool:
+    return isinstance(validation, str) and validation == "inherit"
+
+
+def _holds_out(teacher: EnsembleRegressor) -> bool:
+    """Whether a teacher, fitted or not, has validation rows of its own to pass on."""
+    return getattr(teacher, "validation_indices_", teacher.validation) is not None
+
+
+def _reads_sequences(teacher: EnsembleRegressor) -> bool:
+    """Whether a teacher, fitted or not, reads a 2-D X as flattened sequences."""
+    shape = getattr(teacher, "input_shape_", None)
+    return any(map(is_sequence_net, teacher.nets())) if shape is None else len(shape) == 2
 
 
 def _fit(teacher: EnsembleRegressor, *args: Any, **kwargs: Any) -> EnsembleRegressor:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
-import numpy as np
 import joblib
+import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
@@ -18,14 +18,15 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from sklearn_degu._base import NeuralRegressor
-from sklearn_degu._inputs import check_fit_data, check_predict_data, compute_dtype
+from sklearn_degu._inputs import Samples, check_fit_data, check_predict_data, compute_dtype
 from sklearn_degu._named_nets import NamedNetsMixin
 from sklearn_degu._validation import TrainingRows, training_rows
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
+from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
 from sklearn_degu.nets.randomness import may_draw_globally, one_intra_op_thread
-from sklearn_degu.nets.training import Rows, train_net
+from sklearn_degu.nets.training import train_net
 from sklearn_degu.recipes import mlp_net
 from sklearn_degu.uncertainty import Array, Heads
 
@@ -171,7 +172,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         TrainingDivergedError
             If a loss becomes NaN or infinite.
         """
-        nets = self._checked_nets()
+        nets = self.nets()
         samples = check_fit_data(
             self, X, y, sample_weight, groups, sequences=any(map(is_sequence_net, nets))
         )
@@ -194,7 +195,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.estimators_ = self._train(configured, seeds, heads, rows)
         self.history_ = tidy_history(self.estimators_)
         self.validation_indices_ = rows.indices
-        self._fingerprint = joblib.hash(samples.X)
+        self.fingerprint_ = fingerprint(samples.X)
         return self._assemble([heads] * self.n_estimators, y_ndim=np.asarray(y).ndim)
 
     @classmethod
@@ -243,7 +244,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         ensemble.n_features_in_ = math.prod(first.input_shape_)
         ensemble.history_ = tidy_history(nets)
         ensemble.validation_indices_ = None
-        ensemble._fingerprint = None
+        ensemble.fingerprint_ = None
         return ensemble._assemble(
             [heads for part in parts for heads in part._heads], y_ndim=first._y_ndim
         )
@@ -293,23 +294,25 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.uncertainty_kinds_ = ("epistemic",) if len(heads) > 1 else ()
         return self
 
-    def first_net(self) -> NeuralNet:
-        """Return the net of the members, unfitted; of several nets the first.
+    def nets(self) -> list[NeuralNet]:
+        """Return the different nets of the members, unfitted.
 
         Returns
         -------
-        net : skorch.NeuralNet
-            The net itself, not a copy.
-        """
-        return self._nets()[0]
+        nets : list of skorch.NeuralNet
+            The nets themselves, not copies; member ``i`` is a copy of net ``i % len(nets)``.
 
-    def _checked_nets(self) -> list[NeuralNet]:
-        if not isinstance(self.n_estimators, Integral) or self.n_estimators < 1:
-            raise ValueError(
-                f"n_estimators must be a positive integer, got {self.n_estimators!r}."
-            )
+        Raises
+        ------
+        ValueError
+            If a net or ``n_estimators`` is not usable; the message says how to mend it.
+        """
+        whole = isinstance(self.n_estimators, Integral) and not isinstance(self.n_estimators, bool)
+        if not whole or self.n_estimators < 1:
+            raise ValueError(f"n_estimators must be a positive integer, got {self.n_estimators!r}.")
         self._check_names()
-        nets = self._nets()
+        nets = [net for _, net in self.net] if isinstance(self.net, (list, tuple)) else [self.net]
+        nets = [mlp_net() if net is None else net for net in nets]
         if len(nets) > self.n_estimators:
             raise ValueError(
                 f"n_estimators={self.n_estimators} is fewer than the {len(nets)} nets; every net "
@@ -319,11 +322,6 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             check_net(net)
         return nets
 
-    def _nets(self) -> list[NeuralNet]:
-        if isinstance(self.net, (list, tuple)):
-            return [net for _, net in self.net]
-        return [mlp_net() if self.net is None else self.net]
-
     def _train(
         self,
         nets: list[NeuralNet],
@@ -331,10 +329,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         heads: Heads,
         rows: TrainingRows,
     ) -> list[NeuralNet]:
-        train, valid = (
-            None if part is None else Rows(part.X, heads.encode({"mean": part.y}), part.weight)
-            for part in (rows.train, rows.valid)
-        )
+        train = _encoded(rows.train, heads)
+        valid = None if rows.valid is None else _encoded(rows.valid, heads)
         n_workers = min(effective_n_jobs(self.n_jobs), len(nets))
         with one_intra_op_thread:
             fitted: list[NeuralNet] = Parallel(n_jobs=self.n_jobs, prefer=_preferred(nets))(
@@ -355,6 +351,15 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         return fitted
 
 
+def fingerprint(X: NDArray[Any]) -> str:
+    """Return a hash of rows by their values, however they lie in memory."""
+    return str(joblib.hash(np.ascontiguousarray(X)))
+
+
+def _encoded(samples: Samples, heads: Heads) -> Rows:
+    return Rows(samples.X, heads.encode({"mean": samples.y}), samples.weight)
+
+
 def _mean(net: NeuralNet, heads: Heads, X: NDArray[Any]) -> Array:
     return heads.decode(forward(net, X))["mean"]
 
@@ -369,6 +374,11 @@ def _fitted_part(
     member: NeuralNet | EnsembleRegressor, input_shape: tuple[int, ...] | None
 ) -> EnsembleRegressor:
     """Return a member trained elsewhere as a fitted ensemble."""
+    if not isinstance(member, (NeuralNet, EnsembleRegressor)):
+        raise TypeError(
+            "members must be fitted skorch nets or fitted EnsembleRegressors, got "
+            f"{type(member).__name__}."
+        )
     check_is_fitted(member)
     if isinstance(member, EnsembleRegressor):
         return member
@@ -380,5 +390,10 @@ def _fitted_part(
     ensemble = EnsembleRegressor(net=clone(member), n_estimators=1)
     ensemble.estimators_ = [member]
     ensemble.input_shape_ = tuple(input_shape)
-    n_outputs = forward(member, np.zeros((1, *input_shape), dtype=np.float32)).shape[1]
+    try:
+        n_outputs = forward(member, np.zeros((1, *input_shape), dtype=np.float32)).shape[1]
+    except RuntimeError as error:
+        raise ValueError(
+            f"A member cannot read samples of input_shape={tuple(input_shape)}: {error}"
+        ) from error
     return ensemble._assemble([Heads.unscaled_mean(n_outputs)], y_ndim=1 if n_outputs == 1 else 2)

@@ -9,7 +9,7 @@ weigh alike in the loss; predictions are scaled back to y's units.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -107,11 +107,14 @@ class Head:
         How the quantity is learned.
     loc, scale : ndarray of shape (n_targets,)
         Mean and deviation of the linked quantity over the training rows.
+    factor : ndarray of shape (n_targets,) or float
+        Factor on the decoded quantity, see :meth:`Heads.unbiased`.
     """
 
     link: Link
     loc: Array
     scale: Array
+    factor: Array | float = 1.0
 
     @classmethod
     def fit(cls, link: Link, labels: Array, sample_weight: Array | None) -> Head:
@@ -124,7 +127,7 @@ class Head:
 
     def decode(self, outputs: Array) -> Array:
         """Map a net's outputs to y's units."""
-        return self.link.inverse(outputs * self.scale + self.loc)
+        return self.factor * self.link.inverse(outputs * self.scale + self.loc)
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,31 @@ class Heads:
     def kinds(self) -> tuple[str, ...]:
         """The kinds of uncertainty among the heads."""
         return tuple(name for name in self.heads if name != "mean")
+
+    def unbiased(self, outputs: Array, labels: Mapping[str, Array]) -> Heads:
+        """Return heads whose deviations have the right mean over some labelled rows.
+
+        A net that has learned the mean of a logarithm predicts, transformed back, less than the
+        mean: the smearing bias [1]_. The ratio of the means mends it, target by target.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (n, n_outputs)
+            The net's outputs for the rows.
+        labels : dict of str to ndarray of shape (n, n_targets)
+            Their labels in y's units.
+
+        References
+        ----------
+        .. [1] Duan, "Smearing estimate: a nonparametric retransformation method", Journal of the
+           American Statistical Association 78, 1983.
+        """
+        predicted = self.decode(outputs)
+        heads = dict(self.heads)
+        for kind in self.kinds:
+            ratio = labels[kind].mean(axis=0) / predicted[kind].mean(axis=0)
+            heads[kind] = replace(heads[kind], factor=heads[kind].factor * ratio)
+        return replace(self, heads=heads)
 
     def encode(self, labels: Mapping[str, Array]) -> Array:
         """Return training targets of shape (n, n_outputs)."""
@@ -261,7 +289,6 @@ def combine(variances: Mapping[str, Array], kind: str | None) -> Array:
         )
     if kind is not None and kind not in kinds:
         raise ValueError(f"This model has no {kind!r} uncertainty; it has {', '.join(kinds)}.")
-    if kind in variances:
-        return np.sqrt(variances[kind])
-    total: Array = sum(variances.values(), start=np.zeros(()))
-    return np.sqrt(total)
+    chosen = list(variances) if kind in (None, "total") else [str(kind)]
+    std: Array = np.sqrt(sum(variances[component] for component in chosen))
+    return std

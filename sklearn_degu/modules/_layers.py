@@ -79,9 +79,10 @@ class Standardize(nn.Module):
             Weights of the rows.
         """
         rows = np.asarray(X).reshape(len(np.asarray(X)), -1)
-        loc = np.average(rows, axis=0, weights=sample_weight)
+        weights = None if sample_weight is None else np.asarray(sample_weight)
+        loc = np.average(rows, axis=0, weights=weights)
         # Averaging the squared distances keeps the precision that E[x²] - E[x]² would lose.
-        variance = np.average((rows - loc) ** 2, axis=0, weights=sample_weight)
+        variance = np.average((rows - loc) ** 2, axis=0, weights=weights)
         scale = np.sqrt(variance)
         # Rounding leaves a constant column of large values a deviation that is not quite zero.
         scale[scale <= 10 * np.finfo(scale.dtype).eps * np.abs(loc)] = 1.0
@@ -103,9 +104,7 @@ def as_image(x: Tensor) -> Tensor:
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
-def conv(
-    n_in: int, n_out: int, width: int, *, dilation: int = 1, bias: bool = True
-) -> nn.Conv2d:
+def conv(n_in: int, n_out: int, width: int, *, dilation: int = 1, bias: bool = True) -> nn.Conv2d:
     """Build a length-preserving convolution over the positions of a sequence as an image."""
     padding = (0, dilation * (width // 2))
     return nn.Conv2d(n_in, n_out, (1, width), padding=padding, dilation=(1, dilation), bias=bias)

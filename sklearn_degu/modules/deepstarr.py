@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from sklearn_degu.modules._layers import BATCH_NORM_EPS, Dropout, as_image, conv, pool
@@ -73,7 +75,7 @@ class DeepSTARR(nn.Module):
             nn.Sequential(
                 conv(n_in, n_out, k), nn.BatchNorm2d(n_out, eps=BATCH_NORM_EPS), pool(2), nn.ReLU()
             )
-            for n_in, n_out, k in zip(filters[:-1], filters[1:], self.WIDTHS, strict=True)
+            for (n_in, n_out), k in zip(pairwise(filters), self.WIDTHS, strict=True)
         ]
         self.convolutions = nn.Sequential(*blocks)
         self.dense = nn.Sequential(

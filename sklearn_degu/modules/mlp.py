@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -44,7 +45,7 @@ class MLP(nn.Module):
         super().__init__()
         widths = [n_features, *hidden]
         layers: list[nn.Module] = [Standardize(n_features)]
-        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        for n_in, n_out in pairwise(widths):
             layers += [nn.Linear(n_in, n_out), nn.SiLU()]
             if dropout:
                 layers.append(Dropout(dropout))

@@ -1,0 +1,6 @@
+"""How nets are trained and run: from memory, by skorch, each from one seed."""
+
+from sklearn_degu.nets.averaging import WeightAverage
+from sklearn_degu.nets.net import InMemoryNet
+
+__all__ = ["InMemoryNet", "WeightAverage"]

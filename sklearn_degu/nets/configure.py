@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+from numbers import Integral
+from types import NoneType
 from typing import Any
 
 import torch
@@ -65,8 +67,10 @@ def check_net(net: Any) -> None:
             f"NeuralNetRegressor(MyModule, train_split=None); got {type(net).__name__}."
         )
     _check_module(net)
-    for prefix in ("module", "optimizer"):
+    for prefix in ("module", "optimizer", "criterion"):
         _check_names(net, prefix)
+    _check_callback_names(net)
+    _check_batch_size(net)
     if net.train_split is not None:
         raise ValueError(
             f"The net holds out rows itself (train_split={net.train_split!r}). Set "
@@ -83,6 +87,10 @@ def _check_module(net: NeuralNet) -> None:
             f"all members. Pass the class, module={type(net.module).__name__}, and its "
             "parameters as module__name=value. For nets that are trained already, use "
             "EnsembleRegressor.from_fitted."
+        )
+    if not callable(net.module):
+        raise ValueError(
+            f"The net's module must be a class of torch.nn.Module; got {net.module!r}."
         )
     if "n_outputs" not in _module_parameters(net):
         raise ValueError(
@@ -107,10 +115,38 @@ def _check_names(net: NeuralNet, prefix: str) -> None:
             )
 
 
+def _check_callback_names(net: NeuralNet) -> None:
+    """Refuse ``callbacks__name__parameter`` of a callback that there is not: skorch ignores it."""
+    names = [name for name, _ in _callbacks(net)]
+    for key in net.get_params_for("callbacks"):
+        name, _, parameter = key.partition("__")
+        if parameter and name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f", did you mean callbacks__{close[0]}__{parameter}?" if close else "."
+            raise ValueError(
+                f"Unknown parameter callbacks__{key}: the net has no callback {name!r}{hint} "
+                f"Callbacks: {', '.join(names)}."
+            )
+
+
+def _check_batch_size(net: NeuralNet) -> None:
+    for size in (net.batch_size, net.get_params_for("iterator_train").get("batch_size", 1)):
+        if not isinstance(size, Integral) or (size < 1 and size != -1):
+            raise ValueError(
+                f"batch_size must be a positive integer, or -1 for all rows at once; got {size!r}."
+            )
+
+
 def _check_device(device: Any) -> None:
     if device is None:
         return
-    wanted = torch.device(device)
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"The net asks for device={device!r}, which torch does not know. Use 'cpu', 'cuda' or "
+            "'cuda:1'."
+        ) from error
     missing = wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count()
     if missing or (wanted.type == "mps" and not torch.backends.mps.is_available()):
         raise ValueError(
@@ -121,7 +157,7 @@ def _check_device(device: Any) -> None:
 
 
 def _check_validation(net: NeuralNet, validated: bool) -> None:
-    for callback in _callbacks(net):
+    for _, callback in _callbacks(net):
         monitor = getattr(callback, "monitor", None)
         if not validated and isinstance(monitor, str) and monitor.startswith("valid"):
             raise ValueError(
@@ -131,10 +167,17 @@ def _check_validation(net: NeuralNet, validated: bool) -> None:
             )
 
 
-def _callbacks(net: NeuralNet) -> list[Any]:
-    if not isinstance(net.callbacks, (list, tuple)):
+def _callbacks(net: NeuralNet) -> list[tuple[str, Any]]:
+    """Return names and callbacks as they will be in training, with their ``callbacks__`` set."""
+    if net.callbacks == "disable":
         return []
-    return [item[1] if isinstance(item, tuple) else item for item in net.callbacks]
+    if not isinstance(net.callbacks, (list, tuple, NoneType)):
+        raise ValueError(
+            f"The net's callbacks must be a list, None or 'disable'; got {net.callbacks!r}."
+        )
+    copy = clone(net).set_params(callbacks=list(net.callbacks or []))
+    callbacks: list[tuple[str, Any]] = copy.initialize_callbacks().callbacks_
+    return callbacks
 
 
 def _sizes(net: NeuralNet, n_outputs: int, input_shape: tuple[int, ...]) -> dict[str, int]:

@@ -8,6 +8,7 @@ is on the device.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,7 +147,7 @@ class InMemoryBatches:
             data.start_epoch()
             order = torch.randperm(len(data), generator=data.generator).to(data.X.device)
         bounds = batch_bounds(len(data), self.batch_size)
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, stop in pairwise(bounds):
             yield data[order[start:stop] if self.shuffle else slice(start, stop)]
 
 

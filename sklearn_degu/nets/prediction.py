@@ -55,7 +55,8 @@ def forward(net: NeuralNet, X: NDArray[Any]) -> NDArray[np.float64]:
 def warn_if_constant(net: NeuralNet, train: Rows, who: str) -> None:
     """Warn if a fitted net gives one answer to all rows although their targets vary."""
     some = slice(0, PREDICTION_BATCH_SIZE)
-    varies = np.nanstd(train.y[some], axis=0) > CONSTANT
+    targets = np.ma.masked_invalid(train.y[some])
+    varies = targets.std(axis=0).filled(0.0) > CONSTANT
     constant = varies & (forward(net, train.X[some]).std(axis=0) < CONSTANT)
     if constant.any():
         warnings.warn(

@@ -43,10 +43,12 @@ class EpochReporter(Callback):
         self.verbose = verbose
 
     def added_to(self, callbacks: Any) -> Any:
-        """Return a net's ``callbacks`` parameter with this callback in front."""
-        if callbacks == "disable":
-            return callbacks
-        return [("epoch_reporter", self), *(callbacks or [])]
+        """Return a net's ``callbacks`` parameter with this callback in front.
+
+        ``"disable"`` disables the user's callbacks, but not the record of the epochs.
+        """
+        others = [] if callbacks in (None, "disable") else callbacks
+        return [("epoch_reporter", self), *others]
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Record the learning rate of the epoch, before a schedule changes it."""
@@ -85,7 +87,7 @@ class EpochReporter(Callback):
         """Bound the time left: every net runs all its epochs, at this net's pace."""
         own = net.max_epochs - len(net.history) if self.verbose > 1 else 0
         waiting = math.ceil(self.n_waiting) * net.max_epochs
-        return seconds_an_epoch * (own + waiting)
+        return seconds_an_epoch * float(own + waiting)
 
 
 def _duration(seconds: float) -> str:

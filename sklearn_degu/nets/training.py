@@ -87,8 +87,9 @@ def _prepare_module(module: nn.Module, train: Rows, dtype: torch.dtype) -> None:
         )
     module.to(dtype)
     for layer in module.modules():
-        if hasattr(layer, "adapt"):
-            layer.adapt(train.X, train.weight)
+        adapt = getattr(layer, "adapt", None)
+        if callable(adapt):
+            adapt(train.X, train.weight)
 
 
 def _fit_loop(
@@ -102,7 +103,7 @@ def _fit_loop(
         # skorch's callbacks stop a training by KeyboardInterrupt, as does a user's Ctrl-C. The
         # callbacks do it behind the last batch of an epoch; anything earlier is the user.
         last_count = "train_batch_count" if valid_set is None else "valid_batch_count"
-        if last_count not in net.history[-1]:
+        if not net.history or last_count not in net.history[-1]:
             raise
     finally:
         net.train_split = None
