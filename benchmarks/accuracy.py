@@ -102,9 +102,7 @@ def fit_members(options: argparse.Namespace, data: Data) -> list[Timed]:
         )
         return kept(
             options.work / f"member_{i}.joblib",
-            lambda: member.fit(
-                data.train.X, data.train.y, X_val=data.valid.X, y_val=data.valid.y
-            ),
+            lambda: member.fit(data.train.X, data.train.y, X_val=data.valid.X, y_val=data.valid.y),
         )
 
     run = joblib.Parallel(n_jobs=options.jobs, prefer="threads")
@@ -113,8 +111,10 @@ def fit_members(options: argparse.Namespace, data: Data) -> list[Timed]:
 
 
 def fit_student(options: argparse.Namespace, data: Data, teacher: EnsembleRegressor) -> Timed:
+    # The student's net is by default the teacher's: here the same with epochs of its own.
+    teacher.set_params(n_jobs=options.jobs, net__max_epochs=options.student_epochs)
     student = DistilledRegressor(
-        FrozenEstimator(teacher.set_params(n_jobs=options.jobs)),
+        FrozenEstimator(teacher),
         random_state=options.seed,
         verbose=2,
     )
@@ -168,7 +168,9 @@ def uncertainty_lines(
         f"- Student's deviation, Pearson with the ensemble's: {_join(correlation)}; ceiling "
         f"{_join(ceiling)}; reached {_join(correlation / ceiling)} of it.",
         f"- Mean student over mean ensemble deviation: {_join(_ratio(student_std, ensemble_std))};"
-        f" by tertile of the ensemble's, {_join(_tertile_ratios(student_std, ensemble_std))}.",
+        " by tertile of the student's: "
+        f"{_join(_tertile_ratios(student_std, ensemble_std, student_std))}; of the ensemble's: "
+        f"{_join(_tertile_ratios(student_std, ensemble_std, ensemble_std))}.",
         f"- Ensemble's mean deviation on training over test rows: "
         f"{_join(train_std / ensemble_std.mean(axis=0))}.",
     ]
@@ -178,15 +180,17 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a.mean(axis=0) / b.mean(axis=0)
 
 
-def _tertile_ratios(student: np.ndarray, ensemble: np.ndarray) -> np.ndarray:
-    order = np.argsort(ensemble, axis=0)
-    thirds = np.array_split(order, 3)
+def _tertile_ratios(student: np.ndarray, ensemble: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Return ratios of shape (3, n_targets), from the lowest third of ``by`` to the highest."""
+    thirds = np.array_split(np.argsort(by, axis=0), 3)
     take = np.take_along_axis
-    return np.array([_ratio(take(student, r, 0), take(ensemble, r, 0)) for r in thirds]).ravel()
+    return np.array([_ratio(take(student, r, 0), take(ensemble, r, 0)) for r in thirds])
 
 
 def _join(values: np.ndarray) -> str:
-    return " / ".join(f"{value:.3f}" for value in np.ravel(values))
+    """Return the values of the targets, rows of them in turn."""
+    rows = np.atleast_2d(values)
+    return ", ".join(" / ".join(f"{value:.3f}" for value in row) for row in rows)
 
 
 def speed(estimator: Any, X: np.ndarray) -> float:
@@ -255,6 +259,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--recipe", default="deepstarr", help="deepstarr or residualbind")
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=15, help="at most, for each member")
+    parser.add_argument("--student-epochs", type=int, default=30, help="at most")
     parser.add_argument("--patience", type=int, default=5, help="epochs to early stopping")
     parser.add_argument("--lr-patience", type=int, default=2, help="epochs to a lower rate")
     parser.add_argument("--seed", type=int, default=0)

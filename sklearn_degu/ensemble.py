@@ -195,7 +195,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.estimators_ = self._train(configured, seeds, heads, rows)
         self.history_ = tidy_history(self.estimators_)
         self.validation_indices_ = rows.indices
-        self.fingerprint_ = fingerprint(samples.X)
+        self.fingerprint_ = None if rows.indices is None else fingerprint(samples.X)
         return self._assemble([heads] * self.n_estimators, y_ndim=np.asarray(y).ndim)
 
     @classmethod

@@ -56,7 +56,8 @@ def train_net(
     """
     seeds = Seeds(seed)
     callbacks = net.callbacks
-    net.set_params(callbacks=reporter.added_to(callbacks))
+    # By attribute: skorch's set_params fails on a net without any callback.
+    net.callbacks = reporter.added_to(callbacks)
     with one_intra_op_thread:
         with global_generator(seeds.weights):
             net.initialize()
@@ -72,7 +73,7 @@ def train_net(
         valid_set = None if valid is None else InMemoryDataset(*valid, dtype=dtype, device=device)
         with random_stream(net.module_, seeds.dropout, device):
             _fit_loop(net, train_set, valid_set)
-    net.set_params(callbacks=callbacks)
+    net.callbacks = callbacks
     forget_training(net)
     return net
 
