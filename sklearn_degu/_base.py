@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Literal, overload
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,9 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
     Subclasses set in ``fit`` what :meth:`_predict_moments` needs, ``input_shape_``,
     ``n_outputs_``, ``uncertainty_kinds_`` and ``_y_ndim``.
     """
+
+    # With metadata routing, a Pipeline passes these on without being told to.
+    __metadata_request__predict: ClassVar = {"return_std": True, "kind": True}
 
     input_shape_: tuple[int, ...]
     n_outputs_: int

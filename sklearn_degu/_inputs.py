@@ -78,7 +78,8 @@ def check_fit_data(
     groups = None if groups is None else np.asarray(groups)
     check_consistent_length(checked, targets, groups)
     weight = _check_weight(sample_weight, len(checked))
-    inputs = _compact(checked.reshape(-1, *estimator.input_shape_))
+    # One order in memory, so that sums over it round alike.
+    inputs = _compact(np.ascontiguousarray(checked).reshape(-1, *estimator.input_shape_))
     return _without_zero_weights(Samples(inputs, targets, weight, groups))
 
 
@@ -220,7 +221,12 @@ def _without_zero_weights(samples: Samples) -> Samples:
 def _check_y(y: Any) -> NDArray[np.float64]:
     """Return targets of shape (n, n_targets)."""
     checked = check_array(
-        y, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y"
+        y,
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_all_finite="allow-nan",
+        input_name="y",
     )
     if checked.ndim > 2:
         raise ValueError(

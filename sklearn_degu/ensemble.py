@@ -76,6 +76,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         Losses are in units of the targets' variance.
     validation_indices_ : ndarray of int or None
         The rows held out by ``validation``, as indices into the rows of positive weight.
+    fingerprint_ : str or None
+        Hash of the rows of positive weight, by which a student knows them again.
     uncertainty_kinds_ : tuple of str
         The kinds that :meth:`predict_uncertainty` offers: ``("epistemic",)``, or none for a
         single member.
@@ -352,8 +354,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
 
 
 def fingerprint(X: NDArray[Any]) -> str:
-    """Return a hash of rows by their values, however they lie in memory."""
-    return str(joblib.hash(np.ascontiguousarray(X)))
+    """Return a hash of training rows, to tell them from others."""
+    return str(joblib.hash(X))
 
 
 def _encoded(samples: Samples, heads: Heads) -> Rows:

@@ -206,8 +206,12 @@ class Heads:
         predicted = self.decode(outputs)
         heads = dict(self.heads)
         for kind in self.kinds:
-            ratio = labels[kind].mean(axis=0) / predicted[kind].mean(axis=0)
-            heads[kind] = replace(heads[kind], factor=heads[kind].factor * ratio)
+            head = heads[kind]
+            # Floored as they were learned: members may agree exactly, and a factor of zero
+            # would leave a deviation of zero everywhere.
+            floored = head.link.inverse(head.link.forward(labels[kind]))
+            ratio = floored.mean(axis=0) / predicted[kind].mean(axis=0)
+            heads[kind] = replace(head, factor=head.factor * ratio)
         return replace(self, heads=heads)
 
     def encode(self, labels: Mapping[str, Array]) -> Array:

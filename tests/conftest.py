@@ -2,3 +2,31 @@ import os
 
 # Before scikit-learn is imported: without it, its array API checks are skipped.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import numpy as np
+import pytest
+
+from tests.toys import LENGTH
+
+
+@pytest.fixture(scope="session")
+def table():
+    """Return X of shape (40, 6) and a y that it explains."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 6))
+    return X, X[:, 0] - 2 * X[:, 1] + 0.1 * rng.normal(size=40)
+
+
+@pytest.fixture(scope="session")
+def strings():
+    """Return 40 random DNA strings."""
+    rng = np.random.default_rng(0)
+    return np.array(["".join(rng.choice(list("ACGT"), LENGTH)) for _ in range(40)])
+
+
+@pytest.fixture(scope="session")
+def sequences(strings):
+    """Return one-hot X of shape (40, 4, LENGTH) and a y of two targets that it explains."""
+    X = (strings.astype(f"U{LENGTH}").view("U1").reshape(-1, 1, LENGTH) == np.array(list("ACGT"))[:, np.newaxis])
+    X = X.astype(np.uint8)
+    return X, np.c_[X[:, 0].sum(axis=1) - X[:, 2, 3], X[:, 1].sum(axis=1)].astype(float)

@@ -48,7 +48,7 @@ def forward(net: NeuralNet, X: NDArray[Any]) -> NDArray[np.float64]:
                 f"The net's module must return (n_samples, n_outputs); for {len(batch)} samples "
                 f"it returned {tuple(output.shape)}."
             )
-        outputs.append(output.to("cpu", torch.float64).numpy())
+        outputs.append(output.detach().to("cpu", torch.float64).numpy())
     return np.concatenate(outputs)
 
 

@@ -77,9 +77,11 @@ class EpochReporter(Callback):
         losses = [f"{name} {row[name]:.4f}" for name in ("train_loss", "valid_loss") if name in row]
         seconds = sum(net.history[:, "dur"])
         left = self._seconds_left(net, seconds / len(net.history))
+        # The line break in one string with the line: members in other threads report too.
         print(
             f"{self.name}, {what}: {', '.join(losses)}, {seconds:.0f} s, at most "
-            f"{_duration(left)} left",
+            f"{_duration(left)} left\n",
+            end="",
             flush=True,
         )
 

@@ -12,6 +12,7 @@ from skorch import NeuralNet
 from torch import nn
 
 from sklearn_degu.modules import Dropout
+from sklearn_degu.nets.data import InMemoryBatches
 
 _GLOBAL_GENERATOR = threading.RLock()
 
@@ -58,18 +59,17 @@ def global_generator(seed: int, device: torch.device | None = None) -> Iterator[
         yield
 
 
-def random_stream(
-    module: nn.Module, seed: int, device: torch.device
-) -> AbstractContextManager[None]:
-    """Give a module's random layers a stream of their own for the length of a training run.
+def random_stream(net: NeuralNet, seed: int, device: torch.device) -> AbstractContextManager[None]:
+    """Give a net's random layers a stream of their own for the length of a training run.
 
-    Our :class:`~sklearn_degu.modules.Dropout` draws from a generator of the net's own. A module
-    with other random layers is trained under a lock, on the global generator.
+    Our :class:`~sklearn_degu.modules.Dropout` draws from a generator of the net's own. A net with
+    other random layers, or a loader of the user's, is trained under a lock, on the global
+    generator.
     """
-    if draws_globally(module):
+    if draws_globally(net.module_) or _has_other_loader(net):
         return global_generator(seed, device)
     generator = torch.Generator(device).manual_seed(seed)
-    for layer in module.modules():
+    for layer in net.module_.modules():
         if isinstance(layer, Dropout):
             layer.generator = generator
     return nullcontext()
@@ -88,7 +88,12 @@ def may_draw_globally(net: NeuralNet) -> bool:
     """Whether a net that is not initialised yet may have to train under the lock."""
     declared = getattr(net.module, "draws_globally", None)
     ours = getattr(net.module, "__module__", "").startswith("sklearn_degu.modules")
-    return not ours if declared is None else bool(declared)
+    return _has_other_loader(net) or (not ours if declared is None else bool(declared))
+
+
+def _has_other_loader(net: NeuralNet) -> bool:
+    """Whether a loader other than ours decides the order of the rows, as torch's does."""
+    return not (net.iterator_train is net.iterator_valid is InMemoryBatches)
 
 
 def _layer_draws_globally(layer: nn.Module) -> bool:

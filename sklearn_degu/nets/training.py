@@ -71,7 +71,7 @@ def train_net(
             refresh=refresh,
         )
         valid_set = None if valid is None else InMemoryDataset(*valid, dtype=dtype, device=device)
-        with random_stream(net.module_, seeds.dropout, device):
+        with random_stream(net, seeds.dropout, device):
             _fit_loop(net, train_set, valid_set)
     net.callbacks = callbacks
     forget_training(net)

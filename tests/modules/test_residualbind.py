@@ -1,0 +1,98 @@
+"""ResidualBind against the published layer table and a plain one-dimensional reference."""
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_degu.modules import Dropout, ResidualBind
+from tests.modules.reference import assert_computes_the_same, n_parameters, non_linearities
+
+
+def by_hand(n_outputs):
+    """Count the parameters of the layer table; none depends on the length."""
+    convolutions = (4 * 196 * 19 + 196) + 6 * (196 * 196 * 3) + (196 * 256 * 7 + 256)
+    dense = 2 * (256 * 256 + 256)
+    norms = 2 * 196 + 6 * 2 * 196 + 3 * 2 * 256
+    return convolutions + dense + norms + 256 * n_outputs + n_outputs
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layers = []
+        for dilation in (None, 1, 2, 4, 8, 16):
+            layers += [] if dilation is None else [nn.ReLU()]
+            layers += [nn.Conv1d(196, 196, 3, padding="same", dilation=dilation or 1, bias=False)]
+            layers += [nn.BatchNorm1d(196, eps=1e-3)]
+        self.stack = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return nn.functional.silu(x + self.stack(x))
+
+
+class Pointwise(nn.Module):
+    """A dense layer at every position."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(256, 256)
+
+    def forward(self, x):
+        return self.dense(x.transpose(1, 2)).transpose(1, 2)
+
+
+class Mean(nn.Module):
+    def forward(self, x):
+        return x.mean(dim=2)
+
+
+def reference(n_outputs):
+    def norm(n):
+        return nn.BatchNorm1d(n, eps=1e-3)
+
+    return nn.Sequential(
+        *(nn.Conv1d(4, 196, 19, padding="same"), norm(196), nn.SiLU()),
+        *(Residual(), nn.MaxPool1d(5)),
+        *(nn.Conv1d(196, 256, 7, padding="same"), norm(256), nn.SiLU(), nn.MaxPool1d(5)),
+        *(Pointwise(), norm(256), nn.SiLU(), Mean()),
+        *(nn.Linear(256, 256), norm(256), nn.SiLU(), nn.Linear(256, n_outputs)),
+    )
+
+
+@pytest.mark.parametrize("seq_len", [230, 100])
+@pytest.mark.parametrize(
+    ("n_outputs", "expected"), [(1, 1_194_189), (2, 1_194_446), (6, 1_195_474)]
+)
+def test_has_the_published_number_of_parameters(seq_len, n_outputs, expected):
+    module = ResidualBind(n_outputs, seq_len=seq_len)
+    assert n_parameters(module) == expected == by_hand(n_outputs)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("seq_len", [25, 63])
+def test_equals_the_layer_table_computed_in_one_dimension(seq_len, training):
+    module = ResidualBind(2, seq_len=seq_len)
+    for layer in module.modules():
+        if isinstance(layer, Dropout):
+            layer.p = 0.0
+    assert_computes_the_same(module, reference(2), (4, 4, seq_len), training)
+
+
+def test_every_non_linearity_is_a_module_of_its_own():
+    used = non_linearities(ResidualBind(2, seq_len=249))
+    assert used == ["SiLU", *["ReLU"] * 5, *["SiLU"] * 4]
+
+
+def test_dropout_is_as_published():
+    drops = [m.p for m in ResidualBind(2).modules() if isinstance(m, Dropout)]
+    assert drops == [0.2, *[0.1] * 5, 0.2, 0.2, 0.5, 0.5]
+
+
+def test_reads_other_numbers_of_channels():
+    assert ResidualBind(1, 6, 32)(torch.zeros(2, 6, 32)).shape == (2, 1)
+
+
+def test_sequences_too_short_are_refused():
+    ResidualBind(1, seq_len=25)
+    with pytest.raises(ValueError, match="at least 25 positions, got seq_len=24"):
+        ResidualBind(1, seq_len=24)

@@ -1,0 +1,238 @@
+"""The estimators inside everything that scikit-learn builds from estimators."""
+
+import numpy as np
+import pytest
+import sklearn
+from mapie.regression import SplitConformalRegressor
+from sklearn.base import clone
+from sklearn.ensemble import BaggingRegressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu.sequences import SequenceEncoder
+from tests.toys import LENGTH, tiny_conv_net, tiny_ensemble, tiny_net
+
+
+def tiny_degu(teacher=None, student=None, **params):
+    teacher = tiny_ensemble() if teacher is None else teacher
+    return DistilledRegressor(teacher, student, **{"random_state": 0, **params})
+
+
+@pytest.fixture
+def routing():
+    with sklearn.config_context(enable_metadata_routing=True):
+        yield
+
+
+@pytest.fixture
+def member_fits(monkeypatch):
+    """Return a list with an entry for every member that is trained."""
+    trained, train = [], EnsembleRegressor._train
+
+    def counting(self, nets, *args):
+        trained.extend(nets)
+        return train(self, nets, *args)
+
+    monkeypatch.setattr(EnsembleRegressor, "_train", counting)
+    return trained
+
+
+BOTH = pytest.mark.parametrize(
+    "make",
+    [
+        lambda **params: tiny_ensemble(tiny_conv_net(), **params),
+        lambda **params: tiny_degu(tiny_ensemble(tiny_conv_net(), **params)),
+    ],
+    ids=["ensemble", "distilled"],
+)
+
+
+class TestPipeline:
+    @BOTH
+    def test_of_strings_equals_encoded_sequences(self, strings, sequences, make):
+        X, y = sequences
+        pipeline = make_pipeline(SequenceEncoder(), make()).fit(strings, y)
+        mean, std = pipeline.predict(strings, return_std=True, kind="epistemic")
+        alone = make().fit(X, y)
+        np.testing.assert_array_equal(mean, alone.predict(X))
+        np.testing.assert_array_equal(std, alone.predict_uncertainty(X))
+        assert pipeline.score(strings, y) == alone.score(X, y)
+
+    @BOTH
+    def test_transforms_validation_strings_on_request(self, strings, sequences, make, routing):
+        X, y = sequences
+        model = make().set_fit_request(X_val=True, y_val=True)
+        pipeline = make_pipeline(SequenceEncoder(), model, transform_input=["X_val"])
+        pipeline.fit(strings[:30], y[:30], X_val=strings[30:], y_val=y[30:])
+        alone = make().fit(X[:30], y[:30], X_val=X[30:], y_val=y[30:])
+        np.testing.assert_array_equal(
+            pipeline[-1].history_["valid_loss"], alone.history_["valid_loss"]
+        )
+
+    @BOTH
+    def test_that_does_not_transform_validation_strings_is_told_to(
+        self, strings, sequences, make, routing
+    ):
+        y = sequences[1]
+        model = make().set_fit_request(X_val=True, y_val=True)
+        pipeline = make_pipeline(SequenceEncoder(), model)
+        with pytest.raises(ValueError, match="X_val cannot .* strings .* transform_input="):
+            pipeline.fit(strings[:30], y[:30], X_val=strings[30:], y_val=y[30:])
+
+    def test_passes_validation_rows_by_the_name_of_the_step(self, strings, sequences):
+        X, y = sequences
+        pipeline = make_pipeline(SequenceEncoder(), tiny_ensemble(tiny_conv_net()))
+        given = {"ensembleregressor__X_val": X[30:], "ensembleregressor__y_val": y[30:]}
+        pipeline.fit(strings[:30], y[:30], **given)
+        assert np.isfinite(pipeline[-1].history_["valid_loss"]).all()
+
+    def test_routes_uncertainty_without_a_request(self, table, routing):
+        X, y = table
+        pipeline = make_pipeline(StandardScaler(), tiny_ensemble()).fit(X, y)
+        mean, std = pipeline.predict(X, return_std=True, kind="epistemic")
+        assert mean.shape == std.shape == y.shape
+
+    def test_routes_weights_and_groups_on_request(self, table, routing):
+        X, y = table
+        groups = np.repeat(np.arange(8), 5)
+        model = tiny_ensemble(validation=GroupKFold(4)).set_fit_request(
+            sample_weight=True, groups=True
+        )
+        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model)
+        pipeline.fit(X, y, sample_weight=np.ones(40), groups=groups)
+        assert len(set(groups[pipeline[-1].validation_indices_])) == 2
+
+
+class TestModelSelection:
+    @BOTH
+    def test_cross_validates_strings(self, strings, sequences, make):
+        pipeline = make_pipeline(SequenceEncoder(), make(validation=0.2))
+        scores = cross_validate(pipeline, strings, sequences[1], cv=2, error_score="raise")
+        assert np.isfinite(scores["test_score"]).all()
+
+    @pytest.mark.parametrize("make", [tiny_ensemble, tiny_degu])
+    def test_a_fifth_of_y_may_be_missing(self, table, make):
+        X, y = table
+        Y = np.c_[y, -y, y**2]
+        Y[np.random.default_rng(0).random(Y.shape) < 0.2] = np.nan
+        some = ~np.isnan(Y).all(axis=1)
+        scores = cross_validate(make(), X[some], Y[some], cv=2, error_score="raise")
+        assert np.isfinite(scores["test_score"]).all()
+        grid = {"net__lr": [0.01, 0.1]} if make is tiny_ensemble else {"teacher__net__lr": [0.1]}
+        search = GridSearchCV(make(), grid, cv=2, error_score="raise").fit(X[some], Y[some])
+        assert np.isfinite(search.predict(X)).all()
+
+    def test_searches_parameters_of_net_and_module(self, sequences):
+        X, y = sequences
+        ensemble = tiny_ensemble(tiny_conv_net())
+        grid = {"net__module__width": [2, 5], "net__lr": [1e-9, 0.01]}
+        search = GridSearchCV(ensemble, grid, cv=2, error_score="raise").fit(X, y)
+        best = search.best_estimator_
+        assert search.best_params_["net__lr"] == 0.01
+        assert best.estimators_[0].module_.layers[0].out_channels == (
+            search.best_params_["net__module__width"]
+        )
+
+    def test_searches_parameters_of_teacher_and_student(self, table):
+        grid = {"teacher__net__lr": [1e-9, 0.1], "student__module__hidden": [(3,)]}
+        degu = tiny_degu(tiny_ensemble(tiny_net(max_epochs=30)), tiny_net(max_epochs=40))
+        search = GridSearchCV(degu, grid, cv=2, error_score="raise").fit(*table)
+        assert search.best_params_["teacher__net__lr"] == 0.1
+        assert search.best_estimator_.student_.module_.layers[1].out_features == 3
+
+    def test_searches_named_nets_by_name(self, table):
+        nets = [("wide", tiny_net()), ("narrow", tiny_net())]
+        grid = {"wide__lr": [1e-9, 0.1], "narrow__module__hidden": [(2,)]}
+        search = GridSearchCV(tiny_ensemble(nets), grid, cv=2, error_score="raise").fit(*table)
+        assert search.best_params_["wide__lr"] == 0.1
+        assert [net.lr for _, net in nets] == [0.05, 0.05]
+
+    def test_searches_the_parts_themselves(self, table):
+        nets = [tiny_net(module__hidden=(width,)) for width in (2, 3)]
+        search = GridSearchCV(tiny_ensemble(), {"net": nets}, cv=2).fit(*table)
+        assert search.best_params_["net"] in nets
+        assert not any(net.initialized_ for net in nets)
+
+    def test_memory_trains_each_teacher_once_a_fold(self, table, member_fits, tmp_path):
+        grid = {"student__lr": [0.01, 0.02, 0.05]}
+        search = GridSearchCV(
+            tiny_degu(tiny_ensemble(n_estimators=3), tiny_net(), memory=str(tmp_path)),
+            grid,
+            cv=2,
+            refit=False,
+            error_score="raise",
+        )
+        search.fit(*table)
+        assert len(member_fits) == 2 * 3
+
+    def test_without_memory_every_point_trains_its_teachers(self, table, member_fits):
+        grid = {"student__lr": [0.01, 0.02, 0.05]}
+        degu = tiny_degu(tiny_ensemble(n_estimators=3), tiny_net())
+        GridSearchCV(degu, grid, cv=2, refit=False).fit(*table)
+        assert len(member_fits) == 6 * 3
+
+    def test_cross_validation_slices_weights(self, table, routing):
+        X, y = table
+        ensemble = tiny_ensemble().set_fit_request(sample_weight=True)
+        ensemble.set_score_request(sample_weight=False)
+        params = {"sample_weight": np.arange(1.0, 41)}
+        scores = cross_validate(ensemble, X, y, cv=KFold(2), params=params, error_score="raise")
+        expected = tiny_ensemble().fit(X[20:], y[20:], sample_weight=np.arange(21.0, 41))
+        assert scores["test_score"][0] == expected.score(X[:20], y[:20])
+
+
+class TestMetaEstimators:
+    @BOTH
+    def test_bagging_reads_the_flattened_view(self, sequences, make):
+        X, y = sequences
+        flat = X.reshape(40, -1)
+        bagging = BaggingRegressor(make(), n_estimators=2, random_state=0).fit(flat, y[:, 0])
+        assert bagging.predict(flat).shape == (40,)
+        assert bagging.estimators_[0].input_shape_ == (4, LENGTH)
+
+    @pytest.mark.parametrize("make", [tiny_ensemble, tiny_degu])
+    def test_mapie_normalises_by_the_deviation(self, table, make):
+        X, y = table
+        fitted = make().fit(X[:20], y[:20])
+        conformal = SplitConformalRegressor(
+            fitted, prefit=True, confidence_level=0.8, conformity_score="std_normalized"
+        )
+        conformal.conformalize(X[20:], y[20:])
+        mean, interval = conformal.predict_interval(X)
+        np.testing.assert_allclose(mean, fitted.predict(X))
+        width = interval[:, 1, 0] - interval[:, 0, 0]
+        assert np.corrcoef(width, fitted.predict_uncertainty(X))[0, 1] > 0.99
+
+    def test_mapie_reads_strings_through_a_pipeline(self, strings, sequences):
+        y = sequences[1][:, 0]
+        pipeline = make_pipeline(SequenceEncoder(), tiny_ensemble(tiny_conv_net()))
+        conformal = SplitConformalRegressor(pipeline.fit(strings[:20], y[:20]), prefit=True)
+        conformal.conformalize(strings[20:], y[20:])
+        assert conformal.predict_interval(strings)[1].shape == (40, 2, 1)
+
+    def test_a_frozen_ensemble_predicts_as_it_does(self, table):
+        X, y = table
+        ensemble = tiny_ensemble().fit(X, y)
+        frozen = clone(FrozenEstimator(ensemble)).fit(X, -y)
+        np.testing.assert_array_equal(frozen.predict(X), ensemble.predict(X))
+
+
+class TestClone:
+    @pytest.mark.parametrize("make", [tiny_ensemble, tiny_degu])
+    def test_has_equal_parameters_and_no_memory_of_fit(self, table, make):
+        fitted = make().fit(*table)
+        twin = clone(fitted)
+        assert twin.get_params().keys() == fitted.get_params().keys()
+        assert not hasattr(twin, "input_shape_")
+        np.testing.assert_array_equal(
+            twin.fit(*table).predict(table[0]), fitted.predict(table[0])
+        )
+
+    def test_shares_no_net(self):
+        degu = tiny_degu(student=tiny_net())
+        twin = clone(degu).set_params(teacher__net__lr=0.5, student__lr=0.5)
+        assert degu.teacher.net.lr == degu.student.lr == 0.05
+        assert twin.teacher.net.lr == twin.student.lr == 0.5

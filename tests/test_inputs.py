@@ -1,0 +1,275 @@
+"""What bad input gets: an error that says what was wrong and how to mend it, before any training."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+from skorch import NeuralNetRegressor
+from skorch.callbacks import EarlyStopping, LRScheduler
+from torch import nn
+
+from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu._inputs import is_one_hot
+from sklearn_degu.recipes import deepstarr_net, mlp_net, residualbind_net
+from tests.toys import LENGTH, plain_skorch_net, tiny_conv_net, tiny_ensemble, tiny_net
+
+
+@pytest.fixture(autouse=True)
+def no_training(monkeypatch):
+    """Fail every test of this file in which a net is trained to the end of an epoch."""
+    monkeypatch.setattr(
+        "skorch.NeuralNet.run_single_epoch", lambda *args, **kw: pytest.fail("a net was trained")
+    )
+    monkeypatch.setattr(
+        "sklearn_degu.nets.net.InMemoryNet.run_single_epoch",
+        lambda *args, **kw: pytest.fail("a net was trained"),
+    )
+
+
+ESTIMATORS = [tiny_ensemble(), DistilledRegressor(tiny_ensemble())]
+
+
+def changed(array, value):
+    array = np.array(array, dtype=float)
+    array[3] = value
+    return array
+
+
+class TestX:
+    @pytest.mark.parametrize("estimator", ESTIMATORS)
+    @pytest.mark.parametrize(
+        ("bad", "message"),
+        [
+            (lambda X: changed(X, np.nan), "Input X contains NaN"),
+            (lambda X: changed(X, np.inf), "Input X contains infinity"),
+            (lambda X: X[:, 0], "Expected 2D array, got 1D array"),
+            (lambda X: X.reshape(40, 1, 2, 3), r"\(n_samples, channels, length\), got \(40, 1"),
+            (lambda X: [[1.0, 2.0], [3.0]], "ragged: its samples differ in shape"),
+            (lambda X: X[:0], "Found array with 0 sample"),
+            (lambda X: X[:, :0], "0 feature"),
+            (lambda X: np.full((40, 2), "ACGT"), "Encode DNA sequences first"),
+            (lambda X: X[:39], "inconsistent numbers of samples"),
+        ],
+    )
+    def test_of_no_use_is_refused(self, table, estimator, bad, message):
+        X, y = table
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(bad(X), y)
+
+    @pytest.mark.parametrize("sparse", [scipy.sparse.csr_matrix, scipy.sparse.coo_array])
+    def test_sparse_is_refused(self, table, sparse):
+        X, y = table
+        with pytest.raises(TypeError, match="Sparse data was passed for X"):
+            tiny_ensemble().fit(sparse(X), y)
+
+    @pytest.mark.parametrize("net", [tiny_conv_net(), deepstarr_net(callbacks=None)])
+    def test_channels_last_is_told_to_transpose(self, sequences, net):
+        X, y = sequences
+        with pytest.raises(ValueError, match=r"pass X.transpose\(0, 2, 1\)"):
+            EnsembleRegressor(net, 2).fit(X.transpose(0, 2, 1), y)
+
+    def test_features_that_are_no_flattened_sequences_are_refused(self, sequences):
+        X, y = sequences
+        with pytest.raises(ValueError, match="47 features are no multiple of 4"):
+            EnsembleRegressor(tiny_conv_net(), 2).fit(X.reshape(40, -1)[:, 1:], y)
+
+    @pytest.mark.parametrize(
+        "strings_as",
+        [list, np.asarray, pd.Series, lambda s: pd.DataFrame({"seq": s}), lambda s: s[0], np.c_.__getitem__],
+    )
+    def test_strings_are_told_of_the_encoder(self, strings, strings_as):
+        with pytest.raises(ValueError, match=r"put SequenceEncoder\(\) before the estimator"):
+            tiny_ensemble(tiny_conv_net()).fit(strings_as(strings), np.arange(40))
+
+    def test_validation_strings_are_told_of_transform_input(self, sequences, strings):
+        X, y = sequences
+        with pytest.raises(ValueError, match=r"X_val cannot .* transform_input=\['X_val'"):
+            tiny_ensemble(tiny_conv_net()).fit(X, y, X_val=strings, y_val=y)
+
+    @pytest.mark.parametrize(
+        ("net", "length", "least"), [(deepstarr_net(), 15, 16), (residualbind_net(), 24, 25)]
+    )
+    def test_sequences_too_short_for_the_architecture_are_refused(self, net, length, least):
+        X = np.zeros((10, 4, length), dtype=np.uint8)
+        with pytest.raises(ValueError, match=f"at least {least} positions, got seq_len={length}"):
+            EnsembleRegressor(net, 1, validation=0.5).fit(X, np.arange(10))
+
+    def test_one_sample_with_batch_norm_is_refused(self):
+        ensemble = EnsembleRegressor(deepstarr_net(callbacks=None), 1)
+        with pytest.raises(ValueError, match=r"1 sample \(n_samples = 1\) .* batch norm"):
+            ensemble.fit(np.zeros((1, 4, 16)), [1.0])
+
+
+class TestY:
+    @pytest.mark.parametrize("estimator", ESTIMATORS)
+    @pytest.mark.parametrize(
+        ("bad", "message"),
+        [
+            (lambda y: None, "the target y is None"),
+            (lambda y: y[:39], "inconsistent numbers of samples"),
+            (lambda y: changed(y, np.inf), "Input y contains infinity"),
+            (lambda y: changed(y, np.nan), "1 rows without any measurement .* row 3"),
+            (lambda y: changed(np.c_[y, y], np.nan), "the student can use their sequences"),
+            (lambda y: np.full((40, 2), np.nan), "40 rows without any measurement"),
+            (lambda y: y.reshape(40, 1, 1), r"got \(40, 1, 1\)"),
+            (lambda y: np.full(40, "high"), "could not convert string to float"),
+        ],
+    )
+    def test_of_no_use_is_refused(self, table, estimator, bad, message):
+        X, y = table
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(X, bad(y))
+
+
+class TestSampleWeight:
+    @pytest.mark.parametrize(
+        ("weight", "message"),
+        [
+            (np.ones(39), r"\(39,\), expected \(40,\)"),
+            (np.ones((40, 1)), r"\(40, 1\), expected \(40,\)"),
+            (np.full(40, -1.0), "not negative"),
+            (np.full(40, np.nan), "must be finite"),
+            (np.zeros(40), "zero for every sample"),
+        ],
+    )
+    def test_of_no_use_is_refused(self, table, weight, message):
+        with pytest.raises(ValueError, match=message):
+            tiny_ensemble().fit(*table, sample_weight=weight)
+
+    def test_groups_of_another_length_are_refused(self, table):
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            tiny_ensemble().fit(*table, groups=np.arange(39))
+
+
+class TestValidationRows:
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"X_val": np.zeros((4, 5)), "y_val": np.zeros(4)}, "X_val cannot .* 5 features"),
+            ({"X_val": np.zeros((4, 2, 3)), "y_val": np.zeros(4)}, r"samples of shape \(2, 3\)"),
+            ({"X_val": np.zeros((4, 6)), "y_val": np.zeros(3)}, "inconsistent numbers"),
+            ({"X_val": np.zeros((4, 6)), "y_val": np.zeros((4, 2))}, "y_val has 2 targets"),
+            ({"X_val": np.full((4, 6), np.nan), "y_val": np.zeros(4)}, "X_val .* contains NaN"),
+            ({"X_val": np.zeros((4, 6)), "y_val": np.full(4, np.nan)}, "without any measurement"),
+            ({"X_val": np.zeros((4, 6))}, "need both X_val and y_val"),
+            ({"y_val": np.zeros(4)}, "need both X_val and y_val"),
+            ({"sample_weight_val": np.ones(4)}, "need both X_val and y_val"),
+            (
+                {"X_val": np.zeros((4, 6)), "y_val": np.zeros(4), "sample_weight_val": [1.0]},
+                r"\(1,\), expected \(4,\)",
+            ),
+        ],
+    )
+    def test_that_do_not_fit_are_refused(self, table, given, message):
+        with pytest.raises(ValueError, match=message):
+            tiny_ensemble().fit(*table, **given)
+
+
+class NoOutputs(nn.Module):
+    def __init__(self, n_features):
+        super().__init__()
+
+
+class TestNet:
+    @pytest.mark.parametrize("net", ["net", mlp_net, nn.Linear(6, 1)])
+    def test_must_be_a_skorch_net(self, table, net):
+        with pytest.raises(TypeError, match=r"must be a skorch NeuralNet, such as recipes"):
+            EnsembleRegressor(net).fit(*table)
+
+    @pytest.mark.parametrize(
+        ("net", "message"),
+        [
+            (NeuralNetRegressor("MLP", train_split=None), "must be a class of torch.nn.Module"),
+            (
+                NeuralNetRegressor(nn.Linear(6, 1), train_split=None),
+                "Pass the class, module=Linear, .*from_fitted",
+            ),
+            (
+                NeuralNetRegressor(NoOutputs, train_split=None),
+                "NoOutputs cannot take n_outputs.* Give its __init__ a parameter n_outputs",
+            ),
+            (plain_skorch_net(train_split=3), "Set train_split=None .* validation= parameter"),
+            (tiny_net(module__n_outputs=3), "sets module__n_outputs=3, but the data need 1"),
+            (tiny_net(module__n_features=3), "Leave module__n_features out"),
+            (tiny_net(module__hiden=(3,)), "did you mean module__hidden"),
+            (tiny_net(module__qqq=3), "Unknown parameter module__qqq for MLP. Valid: module__n_"),
+            (tiny_net(optimizer__weight_decai=1), "did you mean optimizer__weight_decay"),
+            (tiny_net(criterion__reductoin="sum"), "did you mean criterion__reduction"),
+            (tiny_net(criterion=nn.MSELoss()), "Pass the class, criterion=MSELoss"),
+            (tiny_net(criterion=nn.CosineEmbeddingLoss.__call__), "takes reduction='none'"),
+            (tiny_net(max_epoch=3), "max_epoch"),
+            (tiny_net(iterator_train__num_workers=2), "belongs to torch's DataLoader"),
+            (tiny_net(batch_size=0), "batch_size must be a positive integer, or -1"),
+            (tiny_net(iterator_train__batch_size=1.5), "batch_size must be a positive integer"),
+            (tiny_net(callbacks=LRScheduler()), "callbacks must be a list"),
+            (
+                deepstarr_net(callbacks__early_stoping__patience=3),
+                "did you mean callbacks__early_stopping__patience",
+            ),
+            (tiny_net(callbacks__qqq__patience=3), "no callback 'qqq'. Callbacks: epoch_timer"),
+            (tiny_net(device="cuda:64"), "asks for device='cuda:64', but torch finds"),
+            (tiny_net(device="graphics"), "which torch does not know"),
+        ],
+    )
+    def test_of_no_use_is_refused_with_the_fix(self, table, net, message):
+        with pytest.raises(ValueError, match=message):
+            EnsembleRegressor(net, 2).fit(*table)
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+    def test_a_gpu_that_is_absent_is_named(self, table):
+        with pytest.raises(ValueError, match="device='cuda', but torch finds 0 CUDA devices"):
+            EnsembleRegressor(tiny_net(device="cuda"), 2).fit(*table)
+
+    @pytest.mark.skipif(torch.backends.mps.is_available(), reason="there is Apple's GPU")
+    def test_apples_gpu_that_is_absent_is_named(self, table):
+        with pytest.raises(ValueError, match="device='mps'"):
+            EnsembleRegressor(tiny_net(device="mps"), 2).fit(*table)
+
+    @pytest.mark.parametrize(
+        "callbacks",
+        [
+            [EarlyStopping()],
+            [EarlyStopping],
+            [("stop", EarlyStopping())],
+            [LRScheduler(policy="ReduceLROnPlateau", monitor="valid_loss")],
+        ],
+    )
+    def test_that_watches_validation_needs_validation_rows(self, table, callbacks):
+        with pytest.raises(ValueError, match=r"watches 'valid_loss', .* Set validation=0.1"):
+            tiny_ensemble(tiny_net(callbacks=callbacks)).fit(*table)
+
+    def test_a_recipe_says_that_it_needs_validation_rows(self, sequences):
+        X, y = sequences
+        with pytest.raises(ValueError, match=r"LRScheduler watches 'valid_loss'"):
+            EnsembleRegressor(deepstarr_net()).fit(np.tile(X, 2), y)
+
+
+class TestParameters:
+    @pytest.mark.parametrize("n_estimators", [0, -1, 2.5, "2", None, True])
+    def test_n_estimators_must_be_positive(self, table, n_estimators):
+        with pytest.raises(ValueError, match="n_estimators must be a positive integer, got"):
+            tiny_ensemble(n_estimators=n_estimators).fit(*table)
+
+    def test_random_state_must_be_one(self, table):
+        with pytest.raises(ValueError, match="cannot be used to seed"):
+            tiny_ensemble(random_state="seed").fit(*table)
+
+
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        (np.eye(4, dtype=np.uint8)[np.newaxis], True),
+        (np.zeros((2, 4, 5), dtype=np.uint8), True),
+        (np.ones((1, 4, 2), dtype=np.uint8), False),
+        (np.eye(4, dtype=np.uint8), False),
+        (np.zeros((1, 5, 5), dtype=np.uint8), False),
+        (np.eye(4)[np.newaxis], False),
+    ],
+)
+def test_one_hot_is_at_most_one_base_a_position(X, expected):
+    assert is_one_hot(X) is expected
+
+
+def test_length_of_the_toys_is_too_short_for_no_toy():
+    assert LENGTH % 4 == 0
