@@ -130,6 +130,8 @@ def compute_dtype(X: NDArray[Any]) -> torch.dtype:
 
 def _flat_rows(X: Any, sequences: bool) -> tuple[Any, tuple[int, ...] | None]:
     """Return X with two axes for scikit-learn's checks, and the shape of a 3-D X's rows."""
+    if isinstance(X, torch.Tensor):
+        X = X.detach().cpu().numpy()
     _refuse_strings(X)
     if hasattr(X, "iloc") or getattr(X, "ndim", None) == 2:
         return X, None
@@ -153,8 +155,6 @@ def _flat_rows(X: Any, sequences: bool) -> tuple[Any, tuple[int, ...] | None]:
 
 
 def _as_array(X: Any) -> Any:
-    if isinstance(X, torch.Tensor):
-        return X.detach().cpu().numpy()
     try:
         return np.asarray(X)
     except ValueError as error:

@@ -27,6 +27,9 @@ def strings():
 @pytest.fixture(scope="session")
 def sequences(strings):
     """Return one-hot X of shape (40, 4, LENGTH) and a y of two targets that it explains."""
-    X = (strings.astype(f"U{LENGTH}").view("U1").reshape(-1, 1, LENGTH) == np.array(list("ACGT"))[:, np.newaxis])
+    X = (
+        strings.astype(f"U{LENGTH}").view("U1").reshape(-1, 1, LENGTH)
+        == np.array(list("ACGT"))[:, np.newaxis]
+    )
     X = X.astype(np.uint8)
     return X, np.c_[X[:, 0].sum(axis=1) - X[:, 2, 3], X[:, 1].sum(axis=1)].astype(float)

@@ -79,7 +79,7 @@ class TestPipeline:
         y = sequences[1]
         model = make().set_fit_request(X_val=True, y_val=True)
         pipeline = make_pipeline(SequenceEncoder(), model)
-        with pytest.raises(ValueError, match="X_val cannot .* strings .* transform_input="):
+        with pytest.raises(ValueError, match=r"X_val cannot .* strings .* transform_input="):
             pipeline.fit(strings[:30], y[:30], X_val=strings[30:], y_val=y[30:])
 
     def test_passes_validation_rows_by_the_name_of_the_step(self, strings, sequences):
@@ -132,8 +132,9 @@ class TestModelSelection:
         search = GridSearchCV(ensemble, grid, cv=2, error_score="raise").fit(X, y)
         best = search.best_estimator_
         assert search.best_params_["net__lr"] == 0.01
-        assert best.estimators_[0].module_.layers[0].out_channels == (
-            search.best_params_["net__module__width"]
+        assert (
+            best.estimators_[0].module_.layers[0].out_channels
+            == (search.best_params_["net__module__width"])
         )
 
     def test_searches_parameters_of_teacher_and_student(self, table):
@@ -227,9 +228,7 @@ class TestClone:
         twin = clone(fitted)
         assert twin.get_params().keys() == fitted.get_params().keys()
         assert not hasattr(twin, "input_shape_")
-        np.testing.assert_array_equal(
-            twin.fit(*table).predict(table[0]), fitted.predict(table[0])
-        )
+        np.testing.assert_array_equal(twin.fit(*table).predict(table[0]), fitted.predict(table[0]))
 
     def test_shares_no_net(self):
         degu = tiny_degu(student=tiny_net())

@@ -93,6 +93,10 @@ class TestStudent:
         degu = tiny_degu(tiny_ensemble(nets)).fit(*table)
         assert degu.student_.module_.layers[1].out_features == 16
 
+    def test_of_a_net_with_callbacks_disabled_is_trained(self, table):
+        degu = tiny_degu(tiny_ensemble(tiny_net(callbacks="disable"))).fit(*table)
+        assert np.isfinite(degu.history_["train_loss"]).all()
+
     def test_may_have_an_architecture_of_its_own(self, table):
         degu = tiny_degu(student=tiny_net(module__hidden=(5,))).fit(*table)
         assert degu.student_.module_.layers[1].out_features == 5
@@ -112,9 +116,7 @@ class TestStudent:
 
     def test_is_decided_by_random_state(self, table):
         X, y = table
-        one, same, other = (
-            tiny_degu(random_state=seed).fit(X, y).predict(X) for seed in (0, 0, 1)
-        )
+        one, same, other = (tiny_degu(random_state=seed).fit(X, y).predict(X) for seed in (0, 0, 1))
         np.testing.assert_array_equal(one, same)
         assert not np.allclose(one, other)
 
@@ -154,13 +156,23 @@ class TestTeacher:
     def test_takes_its_seed_from_the_student_unless_it_has_one(self, table):
         X, y = table
         seeds = [
-            [tiny_degu(tiny_ensemble(random_state=t), random_state=s).fit(X, y).teacher_ for s in (0, 1)]
+            [
+                tiny_degu(tiny_ensemble(random_state=t), random_state=s).fit(X, y).teacher_
+                for s in (0, 1)
+            ]
             for t in (None, 5)
         ]
         free, fixed = ([teacher.predict(X) for teacher in pair] for pair in seeds)
         assert not np.allclose(*free)
         np.testing.assert_array_equal(*fixed)
         np.testing.assert_array_equal(fixed[0], tiny_ensemble(random_state=5).fit(X, y).predict(X))
+
+    def test_without_a_seed_is_decided_by_the_students(self, table):
+        X, y = table
+        teacher = tiny_ensemble(random_state=None)
+        one, same = (tiny_degu(teacher, random_state=3).fit(X, y).teacher_ for _ in range(2))
+        np.testing.assert_array_equal(one.predict(X), same.predict(X))
+        assert teacher.random_state is None
 
     def test_that_is_frozen_is_used_as_it_is(self, table):
         X, y = table
@@ -297,7 +309,9 @@ class TestFurtherRows:
     def test_do_not_reach_the_teacher(self, table):
         X, y = table
         degu = tiny_degu().fit(X, y, X_unlabeled=X + 3)
-        np.testing.assert_array_equal(degu.teacher_.predict(X), tiny_degu().fit(X, y).teacher_.predict(X))
+        np.testing.assert_array_equal(
+            degu.teacher_.predict(X), tiny_degu().fit(X, y).teacher_.predict(X)
+        )
 
     def test_have_average_weight(self, table, trainings):
         X, y = table
@@ -313,7 +327,7 @@ class TestFurtherRows:
 
     def test_of_another_shape_are_refused(self, table, no_training):
         X, y = table
-        with pytest.raises(ValueError, match="X_unlabeled cannot be used .* 5 features"):
+        with pytest.raises(ValueError, match=r"X_unlabeled cannot be used .* 5 features"):
             tiny_degu().fit(X, y, X_unlabeled=X[:, :5])
 
 
@@ -405,9 +419,7 @@ class TestMemory:
     def test_trains_an_equal_teacher_once(self, table, tmp_path, monkeypatch):
         X, y = table
         first = tiny_degu(memory=str(tmp_path)).fit(X, y)
-        monkeypatch.setattr(
-            EnsembleRegressor, "_train", lambda *args: pytest.fail("trained again")
-        )
+        monkeypatch.setattr(EnsembleRegressor, "_train", lambda *args: pytest.fail("trained again"))
         again = tiny_degu(student=tiny_net(), memory=str(tmp_path)).fit(X, y)
         np.testing.assert_array_equal(first.teacher_.predict(X), again.teacher_.predict(X))
 

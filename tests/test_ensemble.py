@@ -14,6 +14,7 @@ from skorch import NeuralNetRegressor
 from torch import nn
 
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu.nets.losses import WeightedLoss
 from sklearn_degu.recipes import mlp_net
 from tests.toys import (
     LENGTH,
@@ -114,7 +115,9 @@ class TestScore:
         ensemble = tiny_ensemble().fit(X, Y)
         predicted = ensemble.predict(X)
         Y[:10, 0] = np.nan
-        expected = np.mean([r2_score(Y[10:, 0], predicted[10:, 0]), r2_score(Y[:, 1], predicted[:, 1])])
+        expected = np.mean(
+            [r2_score(Y[10:, 0], predicted[10:, 0]), r2_score(Y[:, 1], predicted[:, 1])]
+        )
         assert ensemble.score(X, Y) == pytest.approx(expected)
 
     def test_leaves_targets_without_a_measurement_out(self, table):
@@ -165,8 +168,17 @@ class TestMembers:
         assert ensemble.score(X, y) > 0.9
         assert np.isfinite(ensemble.history_["train_loss"]).all()
 
+    def test_of_a_net_without_device_or_with_our_loss_are_trained(self, table):
+        X, y = table
+        expected = tiny_ensemble().fit(X, y).predict(X)
+        for params in ({"device": None}, {"criterion": WeightedLoss}):
+            ensemble = tiny_ensemble(tiny_net(**params)).fit(X, y)
+            np.testing.assert_array_equal(ensemble.predict(X), expected)
+
     def test_keep_nothing_that_only_training_needs(self, table):
-        for net in tiny_ensemble(tiny_net(module__dropout=0.5), validation=0.2).fit(*table).estimators_:
+        for net in (
+            tiny_ensemble(tiny_net(module__dropout=0.5), validation=0.2).fit(*table).estimators_
+        ):
             assert net.callbacks_ == []
             assert net.optimizer_ is None
             assert not net.module_.training
@@ -276,7 +288,9 @@ class TestInputs:
     def test_tables_keep_their_type_in_memory(self, monkeypatch, table, given, kept, computed):
         seen = spy_on_training(monkeypatch)
         X, y = table
-        ensemble = tiny_ensemble().fit((X if np.dtype(given).kind == 'f' else 100 * X > 0).astype(given), y)
+        ensemble = tiny_ensemble().fit(
+            (X if np.dtype(given).kind == "f" else 100 * X > 0).astype(given), y
+        )
         assert seen == [kept, kept]
         assert {p.dtype for p in ensemble.estimators_[0].module_.parameters()} == {computed}
 
@@ -298,10 +312,22 @@ class TestInputs:
         X, y = table
         expected = tiny_ensemble().fit(X, y).predict(X)
         frame = pd.DataFrame(X, columns=list("abcdef"))
-        for rows in (torch.from_numpy(X), X.tolist(), frame, np.asfortranarray(X)):
+        for rows in (torch.from_numpy(X).requires_grad_(), X.tolist(), frame, np.asfortranarray(X)):
             ensemble = tiny_ensemble().fit(rows, y)
             np.testing.assert_array_equal(ensemble.predict(rows), expected)
         assert list(tiny_ensemble().fit(frame, y).feature_names_in_) == list("abcdef")
+
+    def test_tensors_of_sequences_are_read(self, sequences):
+        X, y = sequences
+        expected = tiny_ensemble(tiny_conv_net()).fit(X, y).predict(X)
+        ensemble = tiny_ensemble(tiny_conv_net()).fit(torch.from_numpy(X), y)
+        np.testing.assert_array_equal(ensemble.predict(torch.from_numpy(X)), expected)
+
+    def test_numbers_written_as_text_are_read(self, table):
+        X, y = table
+        expected = tiny_ensemble().fit(X, y).predict(X)
+        text = pd.DataFrame(X).map(repr).to_numpy(dtype=object)
+        np.testing.assert_array_equal(tiny_ensemble().fit(text, y).predict(X), expected)
 
     def test_tables_of_three_axes_are_flattened_by_the_module(self, table):
         X, y = table
@@ -351,13 +377,17 @@ class TestWeightsAndMissingValues:
         X, y = table
         net = tiny_net(iterator_valid__batch_size=4)
         weight = np.r_[np.zeros(8), np.ones(8)]
-        zeroed = tiny_ensemble(net).fit(
-            X, y, X_val=X[:16], y_val=y[:16], sample_weight_val=weight
-        )
+        zeroed = tiny_ensemble(net).fit(X, y, X_val=X[:16], y_val=y[:16], sample_weight_val=weight)
         removed = tiny_ensemble(net).fit(X, y, X_val=X[8:16], y_val=y[8:16])
         np.testing.assert_allclose(
             zeroed.history_["valid_loss"], removed.history_["valid_loss"], rtol=1e-12
         )
+
+    def test_one_weight_for_all_is_none(self, table):
+        X, y = table
+        expected = tiny_ensemble().fit(X, y).predict(X)
+        weighted = tiny_ensemble().fit(X, y, sample_weight=2.5)
+        np.testing.assert_allclose(weighted.predict(X), expected, rtol=1e-9)
 
     def test_weights_change_what_is_learned(self, table):
         X, y = table

@@ -1,4 +1,4 @@
-"""What bad input gets: an error that says what was wrong and how to mend it, before any training."""
+"""What bad input gets: an error that says how to mend it, before any training."""
 
 import numpy as np
 import pandas as pd
@@ -76,7 +76,14 @@ class TestX:
 
     @pytest.mark.parametrize(
         "strings_as",
-        [list, np.asarray, pd.Series, lambda s: pd.DataFrame({"seq": s}), lambda s: s[0], np.c_.__getitem__],
+        [
+            list,
+            np.asarray,
+            pd.Series,
+            lambda s: pd.DataFrame({"seq": s}),
+            lambda s: s[0],
+            np.c_.__getitem__,
+        ],
     )
     def test_strings_are_told_of_the_encoder(self, strings, strings_as):
         with pytest.raises(ValueError, match=r"put SequenceEncoder\(\) before the estimator"):

@@ -102,9 +102,7 @@ class TestSameResult:
         np.testing.assert_array_equal(one.predict_uncertainty(X), other.predict_uncertainty(X))
 
     def test_of_a_random_state_instance_in_the_same_state(self, table):
-        one, other = (
-            members(table, random_state=np.random.RandomState(7)) for _ in range(2)
-        )
+        one, other = (members(table, random_state=np.random.RandomState(7)) for _ in range(2))
         np.testing.assert_array_equal(one, other)
 
     def test_whatever_the_global_generators_are_at(self, table):
@@ -128,9 +126,7 @@ class TestOtherResult:
         assert not np.allclose(two, three)
 
     def test_of_a_second_fit_without_random_state(self, table):
-        assert not np.allclose(
-            members(table, random_state=None), members(table, random_state=None)
-        )
+        assert not np.allclose(members(table, random_state=None), members(table, random_state=None))
 
 
 class TestOutside:

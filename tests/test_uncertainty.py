@@ -142,9 +142,10 @@ class TestMoments:
         np.testing.assert_array_equal([loc, scale], [[0], [1]])
 
 
-class TestCombine:
-    both = {"epistemic": np.array([9.0]), "aleatoric": np.array([16.0])}
+BOTH = {"epistemic": np.array([9.0]), "aleatoric": np.array([16.0])}
 
+
+class TestCombine:
     @given(arrays(0, 1e6), arrays(0, 1e6))
     def test_total_is_at_least_each_part(self, epistemic, aleatoric):
         variances = {"epistemic": epistemic, "aleatoric": aleatoric}
@@ -156,7 +157,7 @@ class TestCombine:
         ("kind", "expected"), [("epistemic", 3), ("aleatoric", 4), ("total", 5), (None, 5)]
     )
     def test_variances_are_added(self, kind, expected):
-        np.testing.assert_allclose(combine(self.both, kind), [expected])
+        np.testing.assert_allclose(combine(BOTH, kind), [expected])
 
     def test_none_is_all_that_there_is(self):
         np.testing.assert_allclose(combine({"epistemic": np.array([9.0])}, None), [3])

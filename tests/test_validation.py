@@ -45,7 +45,9 @@ class TestSplit:
 
     @pytest.mark.parametrize("validation", [0, 1, 1.0, -0.1, 2, True, "inherit", [0.1], np.nan])
     def test_anything_else_is_refused(self, validation):
-        with pytest.raises(ValueError, match="must be None, a fraction between 0 and 1, or a split"):
+        with pytest.raises(
+            ValueError, match="must be None, a fraction between 0 and 1, or a split"
+        ):
             validation_split(validation, samples(), 0)
 
     @pytest.mark.parametrize(

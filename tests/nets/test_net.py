@@ -48,7 +48,9 @@ class TestInMemoryNet:
         assert params["module__hidden"] == (8,)
         assert not [name for name in params if name.startswith("_")]
 
-    @pytest.mark.parametrize("copied", [clone, copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))])
+    @pytest.mark.parametrize(
+        "copied", [clone, copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))]
+    )
     def test_is_copied_with_its_parameters(self, copied):
         net = tiny_net(module__dropout=0.25, lr=0.125)
         assert copied(net).get_params().items() >= {"module__dropout": 0.25, "lr": 0.125}.items()
@@ -90,6 +92,7 @@ class TestRecipes:
     def test_share_no_callbacks(self):
         assert deepstarr_net().callbacks[0][1] is not deepstarr_net().callbacks[0][1]
 
+    @pytest.mark.filterwarnings("ignore:.*predicts a constant")
     @pytest.mark.parametrize(("make", "length"), [(deepstarr_net, 16), (residualbind_net, 25)])
     def test_train_on_sequences(self, make, length):
         X = np.random.default_rng(0).integers(0, 2, size=(12, 4, length), dtype=np.uint8)

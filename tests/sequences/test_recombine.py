@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklearn_degu.sequences import SequenceEncoder, recombine
-from sklearn_degu.sequences import _batches
+from sklearn_degu.sequences import SequenceEncoder, _batches, recombine
 
 
 def random_sequences(n, length, seed=0):
