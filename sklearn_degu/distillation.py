@@ -51,7 +51,8 @@ class DistilledRegressor(NeuralRegressor):
     student : skorch.NeuralNet, default=None
         The net of the student, unfitted. None takes the teacher's net, the first one if it has
         several, and averages its weights over the training
-        (:class:`~sklearn_degu.nets.WeightAverage`).
+        (:class:`~sklearn_degu.nets.WeightAverage`), unless its callbacks are disabled. A net
+        given here is trained as it is.
     target : {"log_var", "std"}, default="log_var"
         How the standard deviation is learned: as the logarithm of its square, or as itself,
         kept positive by softplus.

@@ -53,8 +53,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     validation : float or splitter, default=None
         Rows held out for early stopping and learning-rate schedules, the same for all members: a
         fraction (whole groups, if ``groups`` are passed to fit), or a scikit-learn splitter, of
-        which the first split is taken. ``X_val`` and ``y_val`` of fit come first. None holds
-        nothing out.
+        which the first split is taken (if it shuffles, give it a ``random_state``). ``X_val`` and
+        ``y_val`` of fit come first. None holds nothing out.
     n_jobs : int, default=None
         How many members train at a time, as joblib counts: None is 1 unless in a
         :func:`joblib.parallel_config` context, -1 is all cores. Each member computes on one
@@ -149,8 +149,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, channels, length)
             Samples. A net for sequences reads a 2-D X as the flattened view of
-            (n_samples, 4, length). float64 is computed in float64 (except one-hot sequences),
-            all else in float32; uint8, int8 and bool keep their size in memory.
+            (n_samples, 4, length). uint8, int8 and bool keep their size in memory and are
+            computed in float32, as are float32 and one-hot sequences of any type; everything else
+            is computed in float64.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets. NaN is a missing measurement; a row needs at least one.
         sample_weight : array-like of shape (n_samples,), optional

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from skorch import NeuralNetRegressor
 from skorch.callbacks import EpochTimer
-from torch import nn
+from torch import Tensor, nn
 
 from sklearn_degu.nets.data import InMemoryBatches, InMemoryDataset
 
@@ -71,19 +72,28 @@ class InMemoryNet(NeuralNetRegressor):
         """Run one pass over the training or validation rows and record its mean loss."""
         if iterator is None:
             return
-        total, weight, n_batches = 0.0, 0, 0
+        total, weight, n_batches = torch.zeros(()), torch.zeros(()), 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            n_rows = len(batch[0])
-            total = total + step["loss"].detach() * n_rows
-            weight += n_rows
+            batch_weight = _weight_of(batch)
+            total = total + step["loss"].detach() * batch_weight
+            weight = weight + batch_weight
             n_batches += 1
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        self._record_loss(f"{prefix}_loss", float(total) / weight)
+        self._record_loss(f"{prefix}_loss", float(total / weight))
         self.history.record(f"{prefix}_batch_count", n_batches)
 
     def _record_loss(self, name: str, loss: float) -> None:
         earlier = [row[name] for row in self.history[:-1]]
         self.history.record(name, loss)
         self.history.record(f"{name}_best", loss < min(earlier, default=float("inf")))
+
+
+def _weight_of(batch: Any) -> Tensor | int:
+    """Return what a batch's mean loss weighs in the mean over an epoch."""
+    X, target = batch
+    if isinstance(target, (tuple, list)):
+        weight: Tensor = target[1].sum()
+        return weight
+    return len(X)
