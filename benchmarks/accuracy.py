@@ -12,6 +12,7 @@ goes on where it stopped, a member at a time.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -80,6 +81,16 @@ def kept(path: Path, fit: Callable[[], Any]) -> Timed:
     joblib.dump(result, path.with_suffix(".part"))
     path.with_suffix(".part").rename(path)
     return result
+
+
+def check_same_run(options: argparse.Namespace) -> None:
+    """Refuse to mix what an earlier run kept with other options."""
+    ignored = ("work", "jobs", "stop_after", "members")
+    asked = {k: str(v) for k, v in sorted(vars(options).items()) if k not in ignored}
+    path = options.work / "options.json"
+    if path.exists() and json.loads(path.read_text()) != asked:
+        sys.exit(f"{options.work} holds a run with other options: {path.read_text()}")
+    path.write_text(json.dumps(asked))
 
 
 def net(options: argparse.Namespace, **params: Any) -> Any:
@@ -275,6 +286,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
+    check_same_run(options)
     data = load(options)
     members = fit_members(options, data)
     if options.stop_after == "members":

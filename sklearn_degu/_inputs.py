@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -203,15 +204,34 @@ def _shape_of(rows: NDArray[Any], sequences: bool) -> tuple[int, ...]:
 
 
 def _compact(X: NDArray[Any]) -> NDArray[Any]:
-    """Store one-hot sequences given as floats in a byte a value."""
-    if X.ndim == 3 and X.dtype.kind == "f" and np.all((X == 0) | (X == 1)):
+    """Store sequences of zeros and ones in a byte a value."""
+    if X.ndim == 3 and X.dtype != np.uint8 and all(_is_binary(rows) for rows in _in_parts(X)):
         return X.astype(np.uint8)
     return X
 
 
-def is_one_hot(X: NDArray[Any]) -> bool:
-    """Whether X, as the nets read it, is DNA (n, 4, length) with at most one base a position."""
-    return X.ndim == 3 and X.shape[1] == 4 and X.dtype == np.uint8 and int(X.sum(1).max()) <= 1
+def is_dna(X: NDArray[Any]) -> bool:
+    """Whether X, as the nets read it, is one-hot DNA (n, 4, length).
+
+    An unknown base is zero, or 0.25, in every channel.
+    """
+    return X.ndim == 3 and X.shape[1] == 4 and all(_is_dna(rows) for rows in _in_parts(X))
+
+
+def _is_binary(X: NDArray[Any]) -> bool:
+    return bool(((X == 0) | (X == 1)).all())
+
+
+def _is_dna(X: NDArray[Any]) -> bool:
+    unknown = (X[:, :1] == X).all(axis=1) & np.isin(X[:, 0], (0, 0.25))
+    known = ((X == 0) | (X == 1)).all(axis=1) & (X.sum(axis=1) == 1)
+    return bool((known | unknown).all())
+
+
+def _in_parts(X: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield some rows at a time, so that temporaries stay small."""
+    for start in range(0, len(X), 4096):
+        yield X[start : start + 4096]
 
 
 def _without_zero_weights(samples: Samples) -> Samples:

@@ -82,7 +82,7 @@ class Lessons:
     def _draw(self) -> None:
         X = self._train.X
         if self._augment is not None:
-            X = _checked(self._augment(X, self._generator), X)
+            X = _checked(self._augment(_read_only(X), self._generator), X)
         labels = self._label(X)
         more, more_labels = self._unlabeled
         if len(more):
@@ -91,7 +91,20 @@ class Lessons:
         self.X, self.labels = X, labels
 
 
-def _checked(edited: NDArray[Any], X: NDArray[Any]) -> NDArray[Any]:
+def _read_only(X: NDArray[Any]) -> NDArray[Any]:
+    """Return a view that an augmentation cannot edit in place: X may be the user's own array."""
+    view = X.view()
+    view.flags.writeable = False
+    return view
+
+
+def _checked(returned: Any, X: NDArray[Any]) -> NDArray[Any]:
+    edited: NDArray[Any] = np.asarray(returned)
+    if edited.dtype.kind not in "biuf" or not np.isfinite(edited).all():
+        raise ValueError(
+            "augment must return finite numbers; it returned an array of "
+            f"{edited.dtype} with missing or infinite values, or no array at all."
+        )
     if edited.shape != X.shape:
         raise ValueError(
             f"augment must return an array of the shape that it is given, {X.shape}; it returned "

@@ -18,18 +18,18 @@ from sklearn_degu._inputs import (
     check_fit_data,
     check_more_rows,
     compute_dtype,
-    is_one_hot,
+    is_dna,
 )
 from sklearn_degu._lessons import Augmentation, Lessons
 from sklearn_degu._validation import TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
 from sklearn_degu.ensemble import MAX_SEED, EnsembleRegressor, fingerprint
 from sklearn_degu.nets.averaging import WeightAverage
-from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
-from sklearn_degu.nets.data import Rows
+from sklearn_degu.nets.configure import check_net, configure, has_callback, is_sequence_net
+from sklearn_degu.nets.data import InMemoryBatches, Rows
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
-from sklearn_degu.nets.randomness import one_intra_op_thread
+from sklearn_degu.nets.randomness import global_generator, one_intra_op_thread
 from sklearn_degu.nets.training import train_net
 from sklearn_degu.uncertainty import Array, Heads, UncertaintyTarget
 
@@ -225,7 +225,7 @@ class DistilledRegressor(NeuralRegressor):
         validation = None if inherits else self.validation
         rows = training_rows(self, samples, validation, validation_seed, given)
         holds_out = rows.valid is not None or (inherits and _holds_out(teacher))
-        self._check_student(teacher, validated=holds_out)
+        self._check_student(teacher, samples.X, validated=holds_out)
         self.teacher_ = self._fitted(teacher, X, y, sample_weight, groups, given)
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
         if inherits:
@@ -264,7 +264,7 @@ class DistilledRegressor(NeuralRegressor):
 
     def _augmentation(self, X: NDArray[Any]) -> Augmentation | None:
         if self.augment == "auto":
-            return SequenceEdits() if is_one_hot(X) else None
+            return SequenceEdits() if is_dna(X) else None
         return self.augment
 
     def _label(self, X: NDArray[Any]) -> dict[str, Array]:
@@ -333,7 +333,7 @@ class DistilledRegressor(NeuralRegressor):
         if self.student is not None:
             return self.student
         net = clone(teacher.nets()[0])
-        if net.callbacks != "disable":
+        if net.callbacks != "disable" and not has_callback(net, WeightAverage):
             average = ("weight_average", WeightAverage())
             net.set_params(callbacks=[average, *(net.callbacks or [])])
         return net
@@ -372,17 +372,31 @@ class DistilledRegressor(NeuralRegressor):
                 f"{type(teacher).__name__}."
             )
 
-    def _check_student(self, teacher: EnsembleRegressor, *, validated: bool) -> None:
+    def _check_student(
+        self, teacher: EnsembleRegressor, X: NDArray[Any], *, validated: bool
+    ) -> None:
         """Raise, before the teacher is trained, what would hinder the student."""
         if isinstance(self.teacher, FrozenEstimator):
             self._check_frozen(teacher)
+        if self.labels == "measured" and not validated:
+            raise ValueError(
+                "labels='measured' says what the student is stopped on, but there are no "
+                "validation rows. Set validation on the teacher or on the student."
+            )
         heads = 2 if teacher.n_estimators > 1 else 1
-        configure(
+        student = configure(
             self._student_net(teacher),
             n_outputs=heads * self.n_outputs_,
             input_shape=self.input_shape_,
             validated=validated,
         )
+        if self._augmentation(X) is not None and student.iterator_train is not InMemoryBatches:
+            raise ValueError(
+                "The student's net has an iterator_train of its own, which does not ask for new "
+                "edited rows. Leave iterator_train out, or set augment=None and pass X_unlabeled."
+            )
+        with global_generator(seed=0):
+            student.initialize()
 
     def _check_frozen(self, teacher: EnsembleRegressor) -> None:
         """Raise if a frozen teacher was fitted on other features or targets."""

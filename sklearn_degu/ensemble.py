@@ -185,6 +185,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         rows = training_rows(
             self, samples, self.validation, validation_seed, (X_val, y_val, sample_weight_val)
         )
+        _check_measured(rows.train)
         heads = Heads.fit({"mean": rows.train.y}, rows.train.weight)
         configured = [
             configure(
@@ -246,8 +247,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         ensemble.input_shape_ = first.input_shape_
         ensemble.n_features_in_ = math.prod(first.input_shape_)
         ensemble.history_ = tidy_history(nets)
-        ensemble.validation_indices_ = None
-        ensemble.fingerprint_ = None
+        for name in ("feature_names_in_", "validation_indices_", "fingerprint_"):
+            _copy_if_shared(name, parts, ensemble)
         return ensemble._assemble(
             [heads for part in parts for heads in part._heads], y_ndim=first._y_ndim
         )
@@ -357,6 +358,27 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
 def fingerprint(X: NDArray[Any]) -> str:
     """Return a hash of training rows, to tell them from others."""
     return str(joblib.hash(X))
+
+
+def _copy_if_shared(name: str, parts: list[EnsembleRegressor], ensemble: EnsembleRegressor) -> None:
+    """Give an assembled ensemble what all its parts agree on, such as their validation rows."""
+    values: list[Any] = [getattr(part, name, None) for part in parts]
+    shared = all(np.array_equal(value, values[0]) for value in values)
+    if shared and values[0] is not None:
+        setattr(ensemble, name, values[0])
+    elif name != "feature_names_in_":
+        setattr(ensemble, name, None)
+
+
+def _check_measured(train: Samples) -> None:
+    """Refuse a target of which the training rows hold no measurement."""
+    unmeasured = np.flatnonzero(np.isnan(train.y).all(axis=0))
+    if len(unmeasured):
+        raise ValueError(
+            f"Target {unmeasured[0]} of y has no measurement in the {len(train.y)} training rows "
+            "(all are NaN), so that nothing can be learned about it. Leave the target out, or "
+            "check what the validation split holds out."
+        )
 
 
 def _encoded(samples: Samples, heads: Heads) -> Rows:

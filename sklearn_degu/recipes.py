@@ -83,8 +83,10 @@ def _net(defaults: dict[str, Any], params: dict[str, Any]) -> InMemoryNet:
 
 
 def _watch_validation() -> list[tuple[str, Any]]:
+    # torch lowers the rate once the loss has not improved for more than `patience` epochs, Keras,
+    # in which the published patience of 5 is meant, at the fifth.
     schedule = LRScheduler(
-        policy="ReduceLROnPlateau", monitor="valid_loss", patience=5, factor=0.1, min_lr=1e-7
+        policy="ReduceLROnPlateau", monitor="valid_loss", patience=4, factor=0.1, min_lr=1e-7
     )
     return [
         ("lr_schedule", schedule),

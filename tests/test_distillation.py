@@ -10,9 +10,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold, KFold
 from skorch.callbacks import EarlyStopping
+from torch.utils.data import DataLoader
 
 import sklearn_degu.distillation
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu.nets import WeightAverage
 from tests.toys import LENGTH, tiny_conv_net, tiny_ensemble, tiny_net, weights
 
 
@@ -291,7 +293,7 @@ class TestValidation:
 
     def test_training_is_against_the_teacher(self, table, trainings):
         X, y = table
-        degu = tiny_degu(labels="measured").fit(X, y)
+        degu = tiny_degu(labels="measured").fit(X, y, X_val=X[:5], y_val=y[:5])
         said = degu._heads.decode(trainings[0][0].y)["mean"][:, 0]
         np.testing.assert_allclose(said, degu.teacher_.predict(X))
 
@@ -448,3 +450,31 @@ def test_copies_equal_the_original(sequences, copied, fitted):
     predicted = twin.predict(X) if fitted else twin.fit(X, y).predict(X)
     np.testing.assert_array_equal(predicted, expected)
     assert (degu.fit(X, y).input_shape_) == (4, LENGTH)
+
+
+def test_a_net_that_averages_its_weights_already_is_not_averaged_twice(table, trainings):
+    net = tiny_net(callbacks=[WeightAverage()])
+    degu = DistilledRegressor(tiny_ensemble(net), random_state=0).fit(*table)
+    assert len(degu.student_.callbacks) == 1
+
+
+def test_measured_labels_need_validation_rows(table):
+    with pytest.raises(ValueError, match=r"labels='measured' .* no validation rows"):
+        tiny_degu(labels="measured").fit(*table)
+
+
+class OtherLoader(DataLoader):
+    """A loader that is not replaced by batches from memory."""
+
+
+def test_a_students_own_loader_is_refused_where_rows_are_edited(sequences):
+    net = tiny_conv_net(iterator_train=OtherLoader)
+    degu = DistilledRegressor(tiny_ensemble(tiny_conv_net()), student=net, random_state=0)
+    with pytest.raises(ValueError, match="iterator_train of its own"):
+        degu.fit(*sequences)
+    degu.set_params(augment=None).fit(*sequences)
+
+
+def test_a_student_that_cannot_be_made_is_found_out_before_the_teacher_trains(table, no_training):
+    with pytest.raises(ValueError, match="learning rate"):
+        DistilledRegressor(tiny_ensemble(), student=tiny_net(lr=-1.0)).fit(*table)

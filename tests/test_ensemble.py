@@ -10,10 +10,12 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
+from sklearn.model_selection import PredefinedSplit
 from skorch import NeuralNetRegressor
 from torch import nn
 
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu.datasets import GroupHoldOut
 from sklearn_degu.nets.losses import WeightedLoss
 from sklearn_degu.recipes import mlp_net
 from tests.toys import (
@@ -403,16 +405,31 @@ class TestWeightsAndMissingValues:
         assert np.isfinite(ensemble.predict(X)).all()
         assert np.corrcoef(ensemble.predict(X)[::5, 1], -y[::5])[0, 1] > 0.9
 
-    def test_a_target_that_no_row_measures_harms_nobody(self, table, recwarn):
+    def test_a_target_that_no_training_row_measures_is_refused(self, table):
         X, y = table
-        Y = np.c_[y, np.full(40, np.nan)]
-        ensemble = tiny_ensemble(tiny_net(max_epochs=30)).fit(X, Y)
-        assert r2_score(y, ensemble.predict(X)[:, 0]) > 0.5
-        assert np.isfinite(ensemble.predict(X)).all()
-        assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+        held_out = np.full(40, np.nan)
+        held_out[:4] = 1.0
+        with pytest.raises(ValueError, match="Target 1 of y has no measurement in the 36 training"):
+            tiny_ensemble(validation=PredefinedSplit([0] * 4 + [-1] * 36)).fit(
+                X, np.c_[y, held_out]
+            )
 
 
 class TestFromFitted:
+    def test_keeps_what_all_parts_share(self, table):
+        X, y = table
+        parts = [
+            tiny_ensemble(n_estimators=1, validation=GroupHoldOut([1]), random_state=seed).fit(
+                X, y, groups=np.arange(40) % 4
+            )
+            for seed in (0, 1)
+        ]
+        ensemble = EnsembleRegressor.from_fitted(parts)
+        np.testing.assert_array_equal(ensemble.validation_indices_, parts[0].validation_indices_)
+        assert ensemble.fingerprint_ == parts[0].fingerprint_
+        other = tiny_ensemble(n_estimators=1).fit(X, y)
+        assert EnsembleRegressor.from_fitted([*parts, other]).validation_indices_ is None
+
     def test_nets_predict_y_in_its_own_units(self, table):
         X, y = (part.astype(np.float32) for part in table)
         nets = [
@@ -541,6 +558,7 @@ class TestLife:
         ensemble.fit(X[:, :3], np.c_[y, y])
         np.testing.assert_array_equal(ensemble.fit(X, y).predict(X), expected)
 
-    def test_max_epochs_zero_leaves_initial_weights(self, table):
-        ensemble = tiny_ensemble(tiny_net(max_epochs=0), verbose=1).fit(*table)
-        assert len(ensemble.history_) == 0
+    @pytest.mark.parametrize("max_epochs", [0, 1.5])
+    def test_number_of_epochs_is_a_positive_integer(self, table, max_epochs):
+        with pytest.raises(ValueError, match="max_epochs must be a positive integer, got"):
+            tiny_ensemble(tiny_net(max_epochs=max_epochs)).fit(*table)

@@ -6,11 +6,11 @@ import pytest
 import scipy.sparse
 import torch
 from skorch import NeuralNetRegressor
-from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.callbacks import Checkpoint, EarlyStopping, LRScheduler, TrainEndCheckpoint
 from torch import nn
 
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
-from sklearn_degu._inputs import is_one_hot
+from sklearn_degu._inputs import is_dna
 from sklearn_degu.recipes import deepstarr_net, mlp_net, residualbind_net
 from tests.toys import LENGTH, plain_skorch_net, tiny_conv_net, tiny_ensemble, tiny_net
 
@@ -271,12 +271,25 @@ class TestParameters:
         (np.ones((1, 4, 2), dtype=np.uint8), False),
         (np.eye(4, dtype=np.uint8), False),
         (np.zeros((1, 5, 5), dtype=np.uint8), False),
-        (np.eye(4)[np.newaxis], False),
+        (np.eye(4)[np.newaxis], True),
+        (np.full((1, 4, 3), 0.25, dtype=np.float32), True),
+        (np.full((1, 4, 3), 0.3), False),
     ],
 )
-def test_one_hot_is_at_most_one_base_a_position(X, expected):
-    assert is_one_hot(X) is expected
+def test_dna_is_one_base_or_an_unknown_one_a_position(X, expected):
+    assert is_dna(X) is expected
 
 
 def test_length_of_the_toys_is_too_short_for_no_toy():
     assert LENGTH % 4 == 0
+
+
+@pytest.mark.parametrize("callback", [Checkpoint(), TrainEndCheckpoint()])
+def test_a_file_that_all_members_would_share_is_refused(table, callback):
+    with pytest.raises(ValueError, match="Checkpoint callback, whose file all members would share"):
+        tiny_ensemble(tiny_net(callbacks=[callback])).fit(*table)
+
+
+def test_a_nonlinearity_that_would_be_ignored_is_refused(table):
+    with pytest.raises(ValueError, match="predict_nonlinearity=.* Put it into the module"):
+        tiny_ensemble(tiny_net(predict_nonlinearity=np.exp)).fit(*table)

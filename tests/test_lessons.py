@@ -77,3 +77,18 @@ def test_further_rows_have_the_average_weight():
 def test_an_augmentation_that_changes_the_shape_is_refused():
     with pytest.raises(ValueError, match=r"augment must return an array of the shape .*\(6, 2\)"):
         lessons(lambda rows, generator: rows[:3])
+
+
+def test_an_augmentation_cannot_edit_the_training_rows_in_place():
+    def in_place(rows, generator):
+        rows += 1
+        return rows
+
+    with pytest.raises(ValueError, match="read-only"):
+        lessons(in_place)
+
+
+@pytest.mark.parametrize("returned", [None, X * np.nan, ["a", "b"]])
+def test_an_augmentation_that_returns_no_numbers_is_refused(returned):
+    with pytest.raises(ValueError, match="augment must return finite numbers"):
+        lessons(lambda rows, generator: returned)

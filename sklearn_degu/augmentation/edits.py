@@ -64,7 +64,13 @@ class SequenceEdits(BaseEstimator):
         -------
         X_edited : ndarray of shape (n_sequences, 4, length)
             A new array, of the dtype of X.
+
+        Raises
+        ------
+        ValueError
+            If X is not one-hot, or a parameter is no probability.
         """
+        self._check_probabilities()
         varies = _varying_positions(X)
         first, last = np.flatnonzero(varies)[[0, -1]]
         edited = recombine(X, random_state=generator)
@@ -74,8 +80,14 @@ class SequenceEdits(BaseEstimator):
         edited[turned] = reverse_complement(edited[turned], region=slice(first, last + 1))
         return mutate(edited, self.mutation, region=varies, random_state=generator)
 
+    def _check_probabilities(self) -> None:
+        for name, value in self.get_params().items():
+            if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise ValueError(f"{name} must be a probability between 0 and 1, got {value!r}.")
+
 
 def _varying_positions(X: NDArray[Any]) -> NDArray[np.bool_]:
     """Return where the sequences differ from one another; everywhere if they are all equal."""
-    varies: NDArray[np.bool_] = (X.min(axis=0) != X.max(axis=0)).any(axis=0)
+    # Unknown bases, all zero or 0.25, are no base that differs.
+    varies: NDArray[np.bool_] = (X > 0.5).any(axis=0).sum(axis=0) > 1
     return varies if varies.any() else np.ones_like(varies)

@@ -78,7 +78,9 @@ class Standardize(nn.Module):
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the rows.
         """
-        rows = np.asarray(X).reshape(len(np.asarray(X)), -1)
+        # float64, because a sum of many float32 values down a column loses its last digits.
+        rows = np.asarray(X, dtype=np.float64)
+        rows = rows.reshape(len(rows), -1)
         weights = None if sample_weight is None else np.asarray(sample_weight)
         loc = np.average(rows, axis=0, weights=weights)
         # Averaging the squared distances keeps the precision that E[x²] - E[x]² would lose.

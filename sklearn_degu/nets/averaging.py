@@ -39,6 +39,7 @@ class WeightAverage(Callback):
     def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Begin with the initial weights."""
         self.average_ = AveragedModel(net.module_, multi_avg_fn=self._update, use_buffers=True)
+        self.n_steps_ = 0
         self.latest_: dict[str, Tensor] | None = None
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
@@ -51,6 +52,7 @@ class WeightAverage(Callback):
         """Take a step of training into the average."""
         if training:
             self.average_.update_parameters(net.module_)
+            self.n_steps_ += 1
 
     def on_batch_begin(self, net: NeuralNet, training: bool = False, **kwargs: Any) -> None:
         """Validate the average."""
@@ -67,8 +69,9 @@ class WeightAverage(Callback):
             self.latest_ = {name: value.clone() for name, value in state.items()}
             net.module_.load_state_dict(self.average_.module.state_dict())
 
-    def _update(self, averages: Any, latest: Any, n_averaged: Tensor | int) -> None:
-        n = int(n_averaged)
+    def _update(self, averages: Any, latest: Any, _: Tensor | int) -> None:
+        # Counted here, because torch's own count lies on the device: reading it would wait for it.
+        n = self.n_steps_
         step = 1 - min(self.decay, (1 + n) / (10 + n))
         for average, current in zip(averages, latest, strict=True):
             if torch.is_floating_point(average):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from sklearn.base import clone
 from skorch import NeuralNet
+from skorch.callbacks import Checkpoint, TrainEndCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -71,6 +72,9 @@ def check_net(net: Any) -> None:
         _check_names(net, prefix)
     _check_callback_names(net)
     _check_batch_size(net)
+    _check_epochs(net)
+    _check_nonlinearity(net)
+    _check_checkpoints(net)
     if net.train_split is not None:
         raise ValueError(
             f"The net holds out rows itself (train_split={net.train_split!r}). Set "
@@ -129,8 +133,35 @@ def _check_callback_names(net: NeuralNet) -> None:
             )
 
 
+def has_callback(net: NeuralNet, kind: type | tuple[type, ...]) -> bool:
+    """Whether the net has a callback of a class, or of one of several."""
+    return any(isinstance(callback, kind) for _, callback in _callbacks(net))
+
+
+def _check_checkpoints(net: NeuralNet) -> None:
+    if has_callback(net, (Checkpoint, TrainEndCheckpoint)):
+        raise ValueError(
+            "The net has a Checkpoint callback, whose file all members would share. For the best "
+            "weights use EarlyStopping(load_best=True), which keeps them in memory."
+        )
+
+
+def _check_nonlinearity(net: NeuralNet) -> None:
+    if net.predict_nonlinearity not in ("auto", None):
+        raise ValueError(
+            f"The net has predict_nonlinearity={net.predict_nonlinearity!r}, but the estimators "
+            "read the module's outputs as they are. Put it into the module, as its last layer."
+        )
+
+
+def _check_epochs(net: NeuralNet) -> None:
+    if not isinstance(net.max_epochs, Integral) or net.max_epochs < 1:
+        raise ValueError(f"max_epochs must be a positive integer, got {net.max_epochs!r}.")
+
+
 def _check_batch_size(net: NeuralNet) -> None:
-    for size in (net.batch_size, net.get_params_for("iterator_train").get("batch_size", 1)):
+    iterators = (net.get_params_for(name) for name in ("iterator_train", "iterator_valid"))
+    for size in (net.batch_size, *(params.get("batch_size", 1) for params in iterators)):
         if not isinstance(size, Integral) or (size < 1 and size != -1):
             raise ValueError(
                 f"batch_size must be a positive integer, or -1 for all rows at once; got {size!r}."

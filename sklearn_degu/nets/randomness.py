@@ -18,7 +18,12 @@ _GLOBAL_GENERATOR = threading.RLock()
 
 # Layers of torch that draw from its global generator while they train.
 _DRAWS_GLOBALLY = (
-    nn.modules.dropout._DropoutNd,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
     nn.RReLU,
     nn.FractionalMaxPool2d,
     nn.FractionalMaxPool3d,
@@ -55,7 +60,8 @@ def global_generator(seed: int, device: torch.device | None = None) -> Iterator[
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)
         if devices:
-            torch.cuda.manual_seed(seed)
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 

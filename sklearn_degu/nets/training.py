@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from sklearn.base import clone
 from skorch import NeuralNet
 from skorch.helper import predefined_split
 from torch import nn
@@ -17,6 +18,8 @@ from sklearn_degu.nets.randomness import (
     one_intra_op_thread,
     random_stream,
 )
+
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 def train_net(
@@ -57,7 +60,8 @@ def train_net(
     seeds = Seeds(seed)
     callbacks = net.callbacks
     # By attribute: skorch's set_params fails on a net without any callback.
-    net.callbacks = reporter.added_to(callbacks)
+    # Clones, because fitted callbacks keep copies of the weights.
+    net.callbacks = reporter.added_to(clone(callbacks, safe=False))
     with one_intra_op_thread:
         with global_generator(seeds.weights):
             net.initialize()
@@ -79,9 +83,7 @@ def train_net(
 
 
 def _prepare_module(module: nn.Module, train: Rows, dtype: torch.dtype) -> None:
-    if len(train.X) == 1 and any(
-        isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules()
-    ):
+    if len(train.X) == 1 and any(isinstance(layer, _BATCH_NORMS) for layer in module.modules()):
         raise ValueError(
             "Got 1 sample (n_samples = 1) to train on, but the net has batch norm, which needs "
             "at least 2. Pass more samples, or a net without batch norm."

@@ -84,3 +84,18 @@ def test_probabilities_are_parameters_of_a_search():
     edits = clone(SequenceEdits(mutation=0.1))
     assert edits.get_params()["mutation"] == 0.1
     assert edits.set_params(other_strand=0.0).other_strand == 0.0
+
+
+def test_an_unknown_base_does_not_make_an_adaptor_vary():
+    X = library(n=50)
+    X[0, :, 2] = 0
+    edited = edit(X)
+    np.testing.assert_array_equal(edited[1:, :, 3:5], X[1:, :, 3:5])
+    np.testing.assert_array_equal(edited[1:, :, :2], X[1:, :, :2])
+
+
+@pytest.mark.parametrize("name", ["recombination", "other_strand", "mutation"])
+@pytest.mark.parametrize("value", [-0.1, 7, "0.5"])
+def test_what_is_no_probability_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a probability"):
+        edit(library(), **{name: value})

@@ -129,3 +129,10 @@ class TestImages:
     def test_lose_an_incomplete_rest_in_pooling(self):
         x = torch.arange(7.0).reshape(1, 1, 7)
         assert pool(2)(as_image(x)).flatten().tolist() == [1, 3, 5]
+
+
+def test_standardize_is_exact_on_many_rows_of_float32():
+    X = (1003 + np.random.default_rng(0).normal(size=(200_000, 2))).astype(np.float32)
+    layer = Standardize(2)
+    layer.adapt(X)
+    np.testing.assert_allclose(layer.scale, X.astype(np.float64).std(axis=0), rtol=1e-5)
