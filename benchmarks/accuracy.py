@@ -270,7 +270,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--recipe", default="deepstarr", help="deepstarr or residualbind")
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=15, help="at most, for each member")
-    parser.add_argument("--student-epochs", type=int, default=30, help="at most")
+    parser.add_argument("--student-epochs", type=int, default=24, help="at most")
     parser.add_argument("--patience", type=int, default=5, help="epochs to early stopping")
     parser.add_argument("--lr-patience", type=int, default=2, help="epochs to a lower rate")
     parser.add_argument("--seed", type=int, default=0)

@@ -291,5 +291,5 @@ def test_a_file_that_all_members_would_share_is_refused(table, callback):
 
 
 def test_a_nonlinearity_that_would_be_ignored_is_refused(table):
-    with pytest.raises(ValueError, match="predict_nonlinearity=.* Put it into the module"):
+    with pytest.raises(ValueError, match=r"predict_nonlinearity=.* Put it into the module"):
         tiny_ensemble(tiny_net(predict_nonlinearity=np.exp)).fit(*table)
