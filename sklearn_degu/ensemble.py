@@ -404,7 +404,8 @@ def _fitted_part(
             "members must be fitted skorch nets or fitted EnsembleRegressors, got "
             f"{type(member).__name__}."
         )
-    check_is_fitted(member)
+    # Older skorch nets do not tell scikit-learn whether they are fitted.
+    check_is_fitted(member, "module_" if isinstance(member, NeuralNet) else None)
     if isinstance(member, EnsembleRegressor):
         return member
     if input_shape is None:
