@@ -73,8 +73,9 @@ class Lessons:
 
     def refreshed(self, heads: Heads) -> Rows | None:
         """Return the rows of the next epoch, or None if they stay as they are."""
-        self._epochs += 1
-        if self._augment is None or self._epochs % EPOCHS_A_COPY != 1 or self._epochs == 1:
+        epochs_behind, self._epochs = self._epochs, self._epochs + 1
+        # The first copy is there from the beginning.
+        if self._augment is None or epochs_behind == 0 or epochs_behind % EPOCHS_A_COPY:
             return None
         self._draw()
         return self.encoded(heads)

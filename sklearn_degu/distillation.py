@@ -225,20 +225,25 @@ class DistilledRegressor(NeuralRegressor):
         validation = None if inherits else self.validation
         rows = training_rows(self, samples, validation, validation_seed, given)
         holds_out = rows.valid is not None or (inherits and _holds_out(teacher))
-        self._check_student(teacher, samples.X, validated=holds_out)
+        augment = self._augmentation(samples.X)
+        self._check_student(teacher, augment, validated=holds_out)
         self.teacher_ = self._fitted(teacher, X, y, sample_weight, groups, given)
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
         if inherits:
             rows = self._inherited_rows(samples)
-        self.student_ = self._distil(rows, unlabeled, seed)
+        self.student_ = self._distil(rows, unlabeled, augment, seed)
         self.history_ = tidy_history([self.student_])
         return self
 
-    def _distil(self, rows: TrainingRows, unlabeled: NDArray[Any], seed: int) -> NeuralNet:
+    def _distil(
+        self,
+        rows: TrainingRows,
+        unlabeled: NDArray[Any],
+        augment: Augmentation | None,
+        seed: int,
+    ) -> NeuralNet:
         """Train the student on what the teacher says of the rows."""
-        lessons = Lessons(
-            self._label, rows.train, unlabeled, self._augmentation(rows.train.X), seed
-        )
+        lessons = Lessons(self._label, rows.train, unlabeled, augment, seed)
         self._heads = Heads.fit(lessons.labels, lessons.weight, self.target)
         student = configure(
             self._student_net(self.teacher_),
@@ -373,7 +378,7 @@ class DistilledRegressor(NeuralRegressor):
             )
 
     def _check_student(
-        self, teacher: EnsembleRegressor, X: NDArray[Any], *, validated: bool
+        self, teacher: EnsembleRegressor, augment: Augmentation | None, *, validated: bool
     ) -> None:
         """Raise, before the teacher is trained, what would hinder the student."""
         if isinstance(self.teacher, FrozenEstimator):
@@ -390,7 +395,7 @@ class DistilledRegressor(NeuralRegressor):
             input_shape=self.input_shape_,
             validated=validated,
         )
-        if self._augmentation(X) is not None and student.iterator_train is not InMemoryBatches:
+        if augment is not None and student.iterator_train is not InMemoryBatches:
             raise ValueError(
                 "The student's net has an iterator_train of its own, which does not ask for new "
                 "edited rows. Leave iterator_train out, or set augment=None and pass X_unlabeled."
