@@ -102,6 +102,29 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         """
         return self.predict(X, return_std=True, kind=kind)[1]
 
+    def predict_components(self, X: ArrayLike) -> dict[str, Array]:
+        """Predict the mean and the standard deviations of all kinds, in one pass.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, length)
+            Samples.
+
+        Returns
+        -------
+        components : dict of str to ndarray of shape (n_samples,) or (n_samples, n_targets)
+            ``"mean"``, and a standard deviation for every kind in ``uncertainty_kinds_``.
+
+        Raises
+        ------
+        ValueError
+            If X differs from the training data in shape.
+        """
+        check_is_fitted(self)
+        mean, variances = self._predict_moments(check_predict_data(self, X))
+        stds = {kind: combine(variances, kind) for kind in self.uncertainty_kinds_}
+        return {name: self._like_y(values) for name, values in {"mean": mean, **stds}.items()}
+
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R², averaged over targets, over the measurements that are present.
 

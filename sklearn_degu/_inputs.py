@@ -29,18 +29,20 @@ class Samples(NamedTuple):
         Weights of the rows.
     groups : ndarray of shape (n,) or None
         Groups of the rows, for a validation splitter.
+    replicates : ndarray of shape (n, n_targets, n_replicates) or None
+        Single measurements of the targets, NaN where missing.
     """
 
     X: NDArray[Any]
     y: NDArray[np.float64]
     weight: NDArray[np.float64] | None = None
     groups: NDArray[Any] | None = None
+    replicates: NDArray[np.float64] | None = None
 
     def take(self, rows: NDArray[Any]) -> Samples:
         """Return some of the rows."""
-        weight = None if self.weight is None else self.weight[rows]
-        groups = None if self.groups is None else self.groups[rows]
-        return Samples(self.X[rows], self.y[rows], weight, groups)
+        optional = (None if part is None else part[rows] for part in self[2:])
+        return Samples(self.X[rows], self.y[rows], *optional)
 
 
 def check_fit_data(
@@ -51,6 +53,7 @@ def check_fit_data(
     groups: Any,
     *,
     sequences: bool,
+    replicates: Any = None,
 ) -> Samples:
     """Validate training data, and set ``n_features_in_`` and ``input_shape_``.
 
@@ -62,6 +65,8 @@ def check_fit_data(
         As they were passed to ``fit``. Rows of weight zero are left out.
     sequences : bool
         Whether a net reads sequences: 2-D X is then the flattened view of (n, 4, L).
+    replicates : array-like, optional
+        As it was passed to ``fit``.
 
     Raises
     ------
@@ -81,11 +86,18 @@ def check_fit_data(
     weight = _check_weight(sample_weight, len(checked))
     # One order in memory, so that sums over it round alike.
     inputs = _compact(np.ascontiguousarray(checked).reshape(-1, *estimator.input_shape_))
-    return _without_zero_weights(Samples(inputs, targets, weight, groups))
+    measured = _check_replicates(replicates, targets)
+    return _without_zero_weights(Samples(inputs, targets, weight, groups, measured))
 
 
 def check_more_rows(
-    estimator: BaseEstimator, X: Any, y: Any = None, sample_weight: Any = None, *, name: str
+    estimator: BaseEstimator,
+    X: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    replicates: Any = None,
+    *,
+    name: str,
 ) -> Samples:
     """Validate further rows for a fit, such as validation rows, against those of training.
 
@@ -99,9 +111,10 @@ def check_more_rows(
         targets = np.zeros((len(rows), 0)) if y is None else _check_y(y)
         check_consistent_length(rows, targets)
         weight = _check_weight(sample_weight, len(rows))
+        measured = _check_replicates(replicates, targets)
     except ValueError as error:
         raise ValueError(f"{name} cannot be used with the training rows: {error}") from error
-    return _without_zero_weights(Samples(_compact(rows), targets, weight))
+    return _without_zero_weights(Samples(_compact(rows), targets, weight, None, measured))
 
 
 def check_predict_data(estimator: BaseEstimator, X: Any) -> NDArray[Any]:
@@ -261,6 +274,37 @@ def _check_y(y: Any) -> NDArray[np.float64]:
             "X_unlabeled."
         )
     return targets
+
+
+def _check_replicates(replicates: Any, y: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return replicates of shape (n, n_targets, n_replicates)."""
+    if replicates is None:
+        return None
+    checked: NDArray[np.float64] = check_array(
+        replicates,
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_all_finite="allow-nan",
+        input_name="replicates",
+    )
+    n_rows, n_targets = y.shape
+    if checked.ndim == 2 and n_targets == 1:
+        checked = checked[:, np.newaxis]
+    if checked.ndim != 3 or checked.shape[:2] != y.shape:
+        expected = f"({n_rows}, {n_targets}, n_replicates)"
+        if n_targets == 1:
+            expected = f"({n_rows}, n_replicates)"
+        raise ValueError(
+            f"replicates has shape {np.shape(replicates)}, but y, with {n_rows} rows and "
+            f"{n_targets} targets, needs {expected}; a missing replicate is NaN."
+        )
+    if checked.shape[2] < 2:
+        raise ValueError(
+            "replicates holds one measurement for every row, which has no spread. Pass at least "
+            "two, or learn the noise by aleatoric='heteroscedastic'."
+        )
+    return checked
 
 
 def _check_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:

@@ -69,7 +69,7 @@ class Lessons:
 
     def encoded(self, heads: Heads) -> Rows:
         """Return the rows with their labels as the student's outputs learn them."""
-        return Rows(self.X, heads.encode(self.labels), self.weight)
+        return Rows(self.X, heads.encode(self.labels), self.weight, heads.output_weights)
 
     def refreshed(self, heads: Heads) -> Rows | None:
         """Return the rows of the next epoch, or None if they stay as they are."""

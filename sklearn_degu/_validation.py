@@ -71,6 +71,21 @@ def _splitter(validation: Any, seed: int, *, grouped: bool) -> Any:
     return kind(n_splits=1, test_size=float(validation), random_state=seed)
 
 
+class GivenRows(NamedTuple):
+    """Validation rows as passed to ``fit``.
+
+    Attributes
+    ----------
+    X_val, y_val, sample_weight_val, replicates_val : array-like or None
+        As for :meth:`EnsembleRegressor.fit`.
+    """
+
+    X_val: Any = None
+    y_val: Any = None
+    sample_weight_val: Any = None
+    replicates_val: Any = None
+
+
 class TrainingRows(NamedTuple):
     """Rows to train on and rows to validate on.
 
@@ -94,7 +109,7 @@ def training_rows(
     samples: Samples,
     validation: Any,
     seed: int,
-    given: tuple[Any, Any, Any],
+    given: GivenRows,
 ) -> TrainingRows:
     """Separate the rows to train on from those to validate on.
 
@@ -108,19 +123,18 @@ def training_rows(
         See :func:`validation_split`.
     seed : int
         Decides a random split.
-    given : tuple of X_val, y_val, sample_weight_val
+    given : GivenRows
         Validation rows as passed to ``fit``; they come before ``validation``.
     """
-    X_val, y_val, weight_val = given
-    if (X_val is None) != (y_val is None) or (X_val is None and weight_val is not None):
-        raise ValueError("Validation data need both X_val and y_val; pass both or neither.")
-    if X_val is not None:
-        valid = check_more_rows(estimator, X_val, y_val, weight_val, name="X_val")
+    if given.X_val is not None and given.y_val is not None:
+        valid = check_more_rows(estimator, *given, name="X_val")
         if valid.y.shape[1] != samples.y.shape[1]:
             raise ValueError(
                 f"y_val has {valid.y.shape[1]} targets, but y has {samples.y.shape[1]}."
             )
         return TrainingRows(samples, valid, None)
+    if any(part is not None for part in given):
+        raise ValueError("Validation data need both X_val and y_val; pass both or neither.")
     split = validation_split(validation, samples, seed)
     if split is None:
         return TrainingRows(samples, None, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +23,7 @@ from sklearn_degu._inputs import (
     is_dna,
 )
 from sklearn_degu._lessons import Augmentation, Lessons
-from sklearn_degu._validation import TrainingRows, training_rows
+from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
 from sklearn_degu.ensemble import MAX_SEED, EnsembleRegressor, fingerprint
 from sklearn_degu.nets.averaging import WeightAverage
@@ -56,6 +58,10 @@ class DistilledRegressor(NeuralRegressor):
     target : {"log_var", "std"}, default="log_var"
         How the standard deviation is learned: as the logarithm of its square, or as itself,
         kept positive by softplus.
+    head_weights : dict of str to float, default=None
+        Weights of the heads ``"mean"``, ``"epistemic"`` and ``"aleatoric"`` in the student's loss,
+        1 where none is given. Every head is learned with unit variance, so that equal weights
+        have each explain as large a part of its own variance.
     validation : "inherit", None, float or splitter, default="inherit"
         Rows that the student is stopped on. "inherit" takes the teacher's; else as in
         :class:`EnsembleRegressor`.
@@ -86,7 +92,8 @@ class DistilledRegressor(NeuralRegressor):
     history_ : ndarray of shape (n_epochs,)
         Structured array of the student's epochs, as :attr:`EnsembleRegressor.history_`.
     uncertainty_kinds_ : tuple of str
-        The kinds that :meth:`predict_uncertainty` offers: those of the teacher.
+        The kinds that :meth:`predict_uncertainty` offers: those of the teacher. The aleatoric
+        deviation is that which the teacher's ``noise_of`` names.
     n_outputs_ : int
         Number of targets.
     input_shape_ : tuple of int
@@ -129,6 +136,7 @@ class DistilledRegressor(NeuralRegressor):
         student: Any = None,
         *,
         target: UncertaintyTarget = "log_var",
+        head_weights: Mapping[str, float] | None = None,
         validation: Any = "inherit",
         labels: Literal["teacher", "measured"] = "teacher",
         augment: Literal["auto"] | Augmentation | None = "auto",
@@ -139,6 +147,7 @@ class DistilledRegressor(NeuralRegressor):
         self.teacher = teacher
         self.student = student
         self.target = target
+        self.head_weights = head_weights
         self.validation = validation
         self.labels = labels
         self.augment = augment
@@ -180,17 +189,19 @@ class DistilledRegressor(NeuralRegressor):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        replicates: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        replicates_val: ArrayLike | None = None,
         X_unlabeled: ArrayLike | None = None,
     ) -> DistilledRegressor:
         """Train the teacher, label the rows by it, and train the student on the labels.
 
         Parameters
         ----------
-        X, y, sample_weight, groups, X_val, y_val, sample_weight_val
+        X, y, sample_weight, replicates, groups, X_val, y_val, sample_weight_val, replicates_val
             As for :meth:`EnsembleRegressor.fit`; teacher and student are given the same.
         X_unlabeled : array-like of shape (n_unlabeled, n_features) or \
                 (n_unlabeled, channels, length), optional
@@ -220,14 +231,15 @@ class DistilledRegressor(NeuralRegressor):
         unlabeled = samples.X[:0]
         if X_unlabeled is not None:
             unlabeled = check_more_rows(self, X_unlabeled, name="X_unlabeled").X
-        given = (X_val, y_val, sample_weight_val)
+        given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
         inherits = X_val is None and _is_inherit(self.validation)
         validation = None if inherits else self.validation
         rows = training_rows(self, samples, validation, validation_seed, given)
         holds_out = rows.valid is not None or (inherits and _holds_out(teacher))
         augment = self._augmentation(samples.X)
         self._check_student(teacher, augment, validated=holds_out)
-        self.teacher_ = self._fitted(teacher, X, y, sample_weight, groups, given)
+        further = {"replicates": replicates, "groups": groups, **given._asdict()}
+        self.teacher_ = self._fitted(teacher, X, y, sample_weight, further)
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
         if inherits:
             rows = self._inherited_rows(samples)
@@ -244,7 +256,7 @@ class DistilledRegressor(NeuralRegressor):
     ) -> NeuralNet:
         """Train the student on what the teacher says of the rows."""
         lessons = Lessons(self._label, rows.train, unlabeled, augment, seed)
-        self._heads = Heads.fit(lessons.labels, lessons.weight, self.target)
+        self._heads = Heads.fit(lessons.labels, lessons.weight, self.target, self.head_weights)
         student = configure(
             self._student_net(self.teacher_),
             n_outputs=self._heads.n_outputs,
@@ -278,19 +290,18 @@ class DistilledRegressor(NeuralRegressor):
         Labels decide the student's weights, so they are computed on one thread a member, too.
         """
         with one_intra_op_thread:
-            if not self.uncertainty_kinds_:
-                return {"mean": self._two_axes(self.teacher_.predict(X))}
-            mean, std = self.teacher_.predict(X, return_std=True, kind="epistemic")
-        return {"mean": self._two_axes(mean), "epistemic": self._two_axes(std)}
+            labels = self.teacher_.predict_components(X)
+        return {
+            name: values.reshape(len(values), self.n_outputs_)
+            for name, values in labels.items()
+            if name != "total"
+        }
 
     def _encoded(self, valid: Samples, labels: dict[str, Array]) -> Rows:
         """Return the validation rows with the labels that the student is stopped on."""
         if self.labels == "measured":
             labels = {**labels, "mean": valid.y}
-        return Rows(valid.X, self._heads.encode(labels), valid.weight)
-
-    def _two_axes(self, values: Array) -> Array:
-        return values.reshape(len(values), self.n_outputs_)
+        return Rows(valid.X, self._heads.encode(labels), valid.weight, self._heads.output_weights)
 
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
         predicted = self._heads.decode(forward(self.student_, X))
@@ -314,23 +325,12 @@ class DistilledRegressor(NeuralRegressor):
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None,
-        groups: ArrayLike | None,
-        given: tuple[Any, Any, Any],
+        further: dict[str, Any],
     ) -> EnsembleRegressor:
         if isinstance(self.teacher, FrozenEstimator):
             return teacher
-        X_val, y_val, sample_weight_val = given
         fit = check_memory(self.memory).cache(_fit)
-        fitted: EnsembleRegressor = fit(
-            teacher,
-            X,
-            y,
-            sample_weight,
-            groups=groups,
-            X_val=X_val,
-            y_val=y_val,
-            sample_weight_val=sample_weight_val,
-        )
+        fitted: EnsembleRegressor = fit(teacher, X, y, sample_weight, **further)
         return fitted
 
     def _student_net(self, teacher: EnsembleRegressor) -> NeuralNet:
@@ -388,10 +388,11 @@ class DistilledRegressor(NeuralRegressor):
                 "labels='measured' says what the student is stopped on, but there are no "
                 "validation rows. Set validation on the teacher or on the student."
             )
-        heads = 2 if teacher.n_estimators > 1 else 1
+        names = ["mean", *_components(teacher)]
+        self._check_head_weights(names)
         student = configure(
             self._student_net(teacher),
-            n_outputs=heads * self.n_outputs_,
+            n_outputs=len(names) * self.n_outputs_,
             input_shape=self.input_shape_,
             validated=validated,
         )
@@ -402,6 +403,19 @@ class DistilledRegressor(NeuralRegressor):
             )
         with global_generator(seed=0):
             student.initialize()
+
+    def _check_head_weights(self, names: list[str]) -> None:
+        for name, weight in (self.head_weights or {}).items():
+            if name not in names:
+                raise ValueError(
+                    f"head_weights has a weight for {name!r}, but the student's heads are "
+                    f"{', '.join(names)}."
+                )
+            number = isinstance(weight, Real) and not isinstance(weight, bool)
+            if not (number and 0 < weight < np.inf):
+                raise ValueError(
+                    f"The weight of the head {name!r} must be a positive number, got {weight!r}."
+                )
 
     def _check_frozen(self, teacher: EnsembleRegressor) -> None:
         """Raise if a frozen teacher was fitted on other features or targets."""
@@ -421,6 +435,14 @@ def _is_inherit(validation: Any) -> bool:
 def _holds_out(teacher: EnsembleRegressor) -> bool:
     """Whether a teacher, fitted or not, has validation rows of its own to pass on."""
     return getattr(teacher, "validation_indices_", teacher.validation) is not None
+
+
+def _components(teacher: EnsembleRegressor) -> list[str]:
+    """Return the kinds of uncertainty that a teacher, fitted or not, has to teach."""
+    learned = {"epistemic": teacher.n_estimators > 1, "aleatoric": teacher.aleatoric is not None}
+    unfitted = tuple(kind for kind, is_learned in learned.items() if is_learned)
+    kinds = getattr(teacher, "uncertainty_kinds_", unfitted)
+    return [kind for kind in kinds if kind != "total"]
 
 
 def _reads_sequences(teacher: EnsembleRegressor) -> bool:

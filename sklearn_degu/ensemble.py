@@ -20,15 +20,22 @@ from skorch import NeuralNet
 from sklearn_degu._base import NeuralRegressor
 from sklearn_degu._inputs import Samples, check_fit_data, check_predict_data, compute_dtype
 from sklearn_degu._named_nets import NamedNetsMixin
-from sklearn_degu._validation import TrainingRows, training_rows
+from sklearn_degu._noise import (
+    Aleatoric,
+    Likelihood,
+    NoiseOf,
+    Objective,
+    check_noise_parameters,
+    objective,
+)
+from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
-from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
 from sklearn_degu.nets.randomness import may_draw_globally, one_intra_op_thread
 from sklearn_degu.nets.training import train_net
 from sklearn_degu.recipes import mlp_net
-from sklearn_degu.uncertainty import Array, Heads
+from sklearn_degu.uncertainty import Array, Heads, available_kinds
 
 MAX_SEED = np.iinfo(np.int32).max
 
@@ -50,6 +57,18 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         parameters are set by name (``deepstarr__lr``).
     n_estimators : int, default=10
         Number of members.
+    aleatoric : {"replicates", "heteroscedastic"}, default=None
+        Whether and from what the members learn the noise of the measurements beside the mean.
+        "replicates" learns it from the spread over ``replicates``, which fit then needs: the
+        noise of the experiment alone. "heteroscedastic" learns the deviation of y from the
+        prediction, by a likelihood: noise and misfit together, so that intervals made of it can
+        cover y. None learns no noise.
+    likelihood : {"gaussian", "beta", "laplace"}, default="gaussian"
+        For ``aleatoric="heteroscedastic"``: the Gaussian likelihood; the same with a weight that
+        keeps badly fitted rows in the training [2]_; or the Laplace one, robust against outliers.
+    noise_of : {"mean", "replicate"}, default="mean"
+        With ``aleatoric="replicates"``, whose noise the aleatoric deviation is: that of y as the
+        mean of ``n_replicates_`` replicates, or that of a single replicate.
     validation : float or splitter, default=None
         Rows held out for early stopping and learning-rate schedules, the same for all members: a
         fraction (whole groups, if ``groups`` are passed to fit), or a scikit-learn splitter, of
@@ -79,8 +98,11 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     fingerprint_ : str or None
         Hash of the rows of positive weight, by which a student knows them again.
     uncertainty_kinds_ : tuple of str
-        The kinds that :meth:`predict_uncertainty` offers: ``("epistemic",)``, or none for a
-        single member.
+        The kinds that :meth:`predict_uncertainty` offers: "epistemic" unless there is a single
+        member, "aleatoric" if it was learned, and "total" if there are both.
+    n_replicates_ : ndarray of shape (n_outputs_,)
+        Of how many replicates y is the mean: their median number over the training rows with
+        ``aleatoric="replicates"``, else 1.
     n_outputs_ : int
         Number of targets.
     input_shape_ : tuple of int
@@ -97,12 +119,17 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     Notes
     -----
     y may have several columns and may hold NaN where a target was not measured: such entries
-    are left out of the loss and of :meth:`score`. The standard deviation has ``ddof=0``.
+    are left out of the loss and of :meth:`score`. The epistemic deviation has ``ddof=0``.
+
+    The noise of the whole ensemble follows from the law of total variance: the members' variances
+    are averaged, not their deviations, and ``total**2 = epistemic**2 + aleatoric**2``.
 
     References
     ----------
     .. [1] Lakshminarayanan, Pritzel and Blundell, "Simple and scalable predictive uncertainty
        estimation using deep ensembles", NeurIPS 2017.
+    .. [2] Seitzer, Tavakoli, Antic and Martius, "On the pitfalls of heteroscedastic uncertainty
+       estimation with probabilistic neural networks", ICLR 2022.
 
     Examples
     --------
@@ -120,6 +147,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         net: Any = None,
         n_estimators: int = 10,
         *,
+        aleatoric: Aleatoric | None = None,
+        likelihood: Likelihood = "gaussian",
+        noise_of: NoiseOf = "mean",
         validation: Any = None,
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -127,6 +157,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     ) -> None:
         self.net = net
         self.n_estimators = n_estimators
+        self.aleatoric = aleatoric
+        self.likelihood = likelihood
+        self.noise_of = noise_of
         self.validation = validation
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -138,10 +171,12 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        replicates: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         X_val: ArrayLike | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        replicates_val: ArrayLike | None = None,
     ) -> EnsembleRegressor:
         """Train the members.
 
@@ -156,12 +191,18 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             Targets. NaN is a missing measurement; a row needs at least one.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
+        replicates : array-like of shape (n_samples, n_replicates) or \
+                (n_samples, n_targets, n_replicates), optional
+            The measurements that y is the mean of, in y's units, for
+            ``aleatoric="replicates"``; NaN where missing.
         groups : array-like of shape (n_samples,), optional
             Groups for the ``validation`` splitter.
         X_val, y_val : array-like, optional
             Samples and targets to stop on, instead of ``validation``.
         sample_weight_val : array-like, optional
             Weights of the validation samples.
+        replicates_val : array-like, optional
+            Replicates of the validation samples.
 
         Returns
         -------
@@ -176,31 +217,39 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             If a loss becomes NaN or infinite.
         """
         nets = self.nets()
+        check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
         samples = check_fit_data(
-            self, X, y, sample_weight, groups, sequences=any(map(is_sequence_net, nets))
+            self,
+            X,
+            y,
+            sample_weight,
+            groups,
+            sequences=any(map(is_sequence_net, nets)),
+            replicates=replicates,
         )
         random_state = check_random_state(self.random_state)
         validation_seed = random_state.randint(MAX_SEED)
         seeds = random_state.randint(MAX_SEED, size=self.n_estimators)
-        rows = training_rows(
-            self, samples, self.validation, validation_seed, (X_val, y_val, sample_weight_val)
-        )
+        given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
+        rows = training_rows(self, samples, self.validation, validation_seed, given)
         _check_measured(rows.train)
-        heads = Heads.fit({"mean": rows.train.y}, rows.train.weight)
+        learned = objective(self.aleatoric, self.likelihood, rows.train)
         configured = [
             configure(
                 nets[i % len(nets)],
-                n_outputs=heads.n_outputs,
+                n_outputs=learned.heads.n_outputs,
                 input_shape=self.input_shape_,
                 validated=rows.valid is not None,
+                loss=learned.loss,
             )
             for i in range(self.n_estimators)
         ]
-        self.estimators_ = self._train(configured, seeds, heads, rows)
+        self.estimators_ = self._train(configured, seeds, learned, rows)
         self.history_ = tidy_history(self.estimators_)
         self.validation_indices_ = rows.indices
         self.fingerprint_ = None if rows.indices is None else fingerprint(samples.X)
-        return self._assemble([heads] * self.n_estimators, y_ndim=np.asarray(y).ndim)
+        self.n_replicates_ = learned.n_replicates
+        return self._assemble([learned.heads] * self.n_estimators, y_ndim=np.asarray(y).ndim)
 
     @classmethod
     def from_fitted(
@@ -241,9 +290,16 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
                     f"{first.input_shape_} and predicts {first.n_outputs_} targets, another "
                     f"reads {part.input_shape_} and predicts {part.n_outputs_}."
                 )
+            if _noise_settings(part) != _noise_settings(first):
+                raise ValueError(
+                    "The members do not fit together: they were fitted with "
+                    f"{_noise_settings(first)} and {_noise_settings(part)}."
+                )
         nets = [net for part in parts for net in part.estimators_]
-        ensemble = cls(net=first.net, n_estimators=len(nets))
+        noise = {name: getattr(first, name) for name in ("aleatoric", "likelihood", "noise_of")}
+        ensemble = cls(net=first.net, n_estimators=len(nets), **noise)
         ensemble.estimators_ = nets
+        ensemble.n_replicates_ = np.median([part.n_replicates_ for part in parts], axis=0)
         ensemble.input_shape_ = first.input_shape_
         ensemble.n_features_in_ = math.prod(first.input_shape_)
         ensemble.history_ = tidy_history(nets)
@@ -267,35 +323,39 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             Predicted means in y's units.
         """
         check_is_fitted(self)
-        return self._like_y(np.stack(list(self._members_means(check_predict_data(self, X)))))
+        members = self._members(check_predict_data(self, X))
+        return self._like_y(np.stack([member["mean"] for member in members]))
 
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
         """Stream over the members: memory does not grow with their number."""
-        mean, squares = np.zeros(()), np.zeros(())
-        for count, member in enumerate(self._members_means(X), start=1):
-            deviation = member - mean
+        mean, squares, noise = np.zeros(()), np.zeros(()), np.zeros(())
+        for count, member in enumerate(self._members(X), start=1):
+            deviation = member["mean"] - mean
             mean = mean + deviation / count
-            squares = squares + deviation * (member - mean)
-        if not self.uncertainty_kinds_:
-            return mean, {}
-        return mean, {"epistemic": squares / len(self.estimators_)}
+            squares = squares + deviation * (member["mean"] - mean)
+            noise = noise + (member.get("aleatoric", np.zeros(())) ** 2 - noise) / count
+        variances = {"epistemic": squares / len(self.estimators_), "aleatoric": noise}
+        if self.noise_of == "mean":
+            variances["aleatoric"] = noise / self.n_replicates_
+        return mean, {kind: variances[kind] for kind in self.uncertainty_kinds_ if kind != "total"}
 
-    def _members_means(self, X: NDArray[Any]) -> Iterable[Array]:
-        """Return every member's prediction, in the order of the members."""
+    def _members(self, X: NDArray[Any]) -> Iterable[dict[str, Array]]:
+        """Return what every member predicts by its heads, in the order of the members."""
         members = list(zip(self.estimators_, self._heads, strict=True))
         if effective_n_jobs(self.n_jobs) == 1:
-            return (_mean(net, heads, X) for net, heads in members)
+            return (_decoded(net, heads, X) for net, heads in members)
         with one_intra_op_thread:
-            means: list[Array] = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-                delayed(_mean)(net, heads, X) for net, heads in members
+            predicted: list[dict[str, Array]] = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+                delayed(_decoded)(net, heads, X) for net, heads in members
             )
-        return means
+        return predicted
 
     def _assemble(self, heads: list[Heads], y_ndim: int) -> EnsembleRegressor:
         self._heads = heads
         self._y_ndim = y_ndim
         self.n_outputs_ = heads[0].n_targets
-        self.uncertainty_kinds_ = ("epistemic",) if len(heads) > 1 else ()
+        components = [*(["epistemic"] if len(heads) > 1 else []), *heads[0].kinds]
+        self.uncertainty_kinds_ = available_kinds(tuple(components))
         return self
 
     def nets(self) -> list[NeuralNet]:
@@ -330,11 +390,11 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self,
         nets: list[NeuralNet],
         seeds: NDArray[Any],
-        heads: Heads,
+        learned: Objective,
         rows: TrainingRows,
     ) -> list[NeuralNet]:
-        train = _encoded(rows.train, heads)
-        valid = None if rows.valid is None else _encoded(rows.valid, heads)
+        train = learned.rows(rows.train)
+        valid = None if rows.valid is None else learned.rows(rows.valid)
         n_workers = min(effective_n_jobs(self.n_jobs), len(nets))
         with one_intra_op_thread:
             fitted: list[NeuralNet] = Parallel(n_jobs=self.n_jobs, prefer=_preferred(nets))(
@@ -351,7 +411,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
                 for i, (net, seed) in enumerate(zip(nets, seeds, strict=True))
             )
         for i, net in enumerate(fitted):
-            warn_if_constant(net, train, f"Member {i} of the ensemble")
+            warn_if_constant(net, train, f"Member {i} of the ensemble", learned.heads.n_targets)
         return fitted
 
 
@@ -381,12 +441,13 @@ def _check_measured(train: Samples) -> None:
         )
 
 
-def _encoded(samples: Samples, heads: Heads) -> Rows:
-    return Rows(samples.X, heads.encode({"mean": samples.y}), samples.weight)
+def _decoded(net: NeuralNet, heads: Heads, X: NDArray[Any]) -> dict[str, Array]:
+    return heads.decode(forward(net, X))
 
 
-def _mean(net: NeuralNet, heads: Heads, X: NDArray[Any]) -> Array:
-    return heads.decode(forward(net, X))["mean"]
+def _noise_settings(part: EnsembleRegressor) -> str:
+    settings = {name: getattr(part, name) for name in ("aleatoric", "likelihood", "noise_of")}
+    return ", ".join(f"{name}={value!r}" for name, value in settings.items())
 
 
 def _preferred(nets: list[NeuralNet]) -> str:
@@ -422,4 +483,5 @@ def _fitted_part(
         raise ValueError(
             f"A member cannot read samples of input_shape={tuple(input_shape)}: {error}"
         ) from error
+    ensemble.n_replicates_ = np.ones(n_outputs)
     return ensemble._assemble([Heads.unscaled_mean(n_outputs)], y_ndim=1 if n_outputs == 1 else 2)

@@ -66,8 +66,13 @@ class LogVariance:
 
     def inverse(self, output: Array) -> Array:
         """Map a log-variance to its deviation, which is positive."""
-        std: Array = np.exp(0.5 * output)
+        std: Array = np.maximum(np.exp(0.5 * output), self.floor)
         return std
+
+    @classmethod
+    def relative_to(cls, unit: Array) -> LogVariance:
+        """Return the link for deviations of about ``unit``."""
+        return cls(DEVIATION_FLOOR * unit)
 
 
 @dataclass(frozen=True)
@@ -109,12 +114,15 @@ class Head:
         Mean and deviation of the linked quantity over the training rows.
     factor : ndarray of shape (n_targets,) or float
         Factor on the decoded quantity, see :meth:`Heads.unbiased`.
+    loss_weight : float
+        Weight of the head's outputs in the loss.
     """
 
     link: Link
     loc: Array
     scale: Array
     factor: Array | float = 1.0
+    loss_weight: float = 1.0
 
     @classmethod
     def fit(cls, link: Link, labels: Array, sample_weight: Array | None) -> Head:
@@ -151,6 +159,7 @@ class Heads:
         labels: Mapping[str, Array],
         sample_weight: Array | None = None,
         target: UncertaintyTarget = "log_var",
+        loss_weights: Mapping[str, float] | None = None,
     ) -> Heads:
         """Take the scales of the heads from the labels of the training rows.
 
@@ -162,11 +171,14 @@ class Heads:
             Weights of the rows.
         target : {"log_var", "std"}, default="log_var"
             How deviations are learned.
+        loss_weights : dict of str to float, optional
+            Weights of the heads in the loss, 1 where none is given.
         """
-        heads = {
-            name: Head.fit(_link(name, values, target), values, sample_weight)
-            for name, values in labels.items()
-        }
+        given = loss_weights or {}
+        heads = {}
+        for name, values in labels.items():
+            head = Head.fit(_link(name, values, target), values, sample_weight)
+            heads[name] = replace(head, loss_weight=float(given.get(name, 1.0)))
         return cls(heads, labels["mean"].shape[1])
 
     @classmethod
@@ -179,6 +191,12 @@ class Heads:
     def n_outputs(self) -> int:
         """Number of outputs of the net."""
         return len(self.heads) * self.n_targets
+
+    @property
+    def output_weights(self) -> Array | None:
+        """Weight of every output in the loss, or None if all weigh alike."""
+        weights = [head.loss_weight for head in self.heads.values()]
+        return None if len(set(weights)) == 1 else np.repeat(weights, self.n_targets)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -243,8 +261,9 @@ def _link(name: str, labels: Array, target: UncertaintyTarget) -> Link:
         return Identity()
     unit = labels.mean(axis=0)
     unit = np.where(unit > 0, unit, 1.0)
-    floor = DEVIATION_FLOOR * unit
-    return LogVariance(floor) if target == "log_var" else SoftplusDeviation(floor, unit)
+    if target == "log_var":
+        return LogVariance.relative_to(unit)
+    return SoftplusDeviation(DEVIATION_FLOOR * unit, unit)
 
 
 def weighted_moments(values: Array, sample_weight: Array | None) -> tuple[Array, Array]:
@@ -289,7 +308,8 @@ def combine(variances: Mapping[str, Array], kind: str | None) -> Array:
     if not kinds:
         raise ValueError(
             "This model has no uncertainty to predict: one member alone has nobody to disagree "
-            "with. Fit with n_estimators of at least 2."
+            "with. Fit with n_estimators of at least 2, or with aleatoric='replicates' or "
+            "'heteroscedastic'."
         )
     if kind is not None and kind not in kinds:
         raise ValueError(f"This model has no {kind!r} uncertainty; it has {', '.join(kinds)}.")

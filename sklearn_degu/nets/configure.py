@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from sklearn_degu.nets.data import InMemoryBatches
-from sklearn_degu.nets.losses import WeightedLoss
+from sklearn_degu.nets.losses import HeadLoss, WeightedLoss
 
 _SEQUENCE_SIZES = ("n_channels", "seq_len")
 
@@ -28,7 +28,12 @@ def is_sequence_net(net: NeuralNet) -> bool:
 
 
 def configure(
-    net: NeuralNet, *, n_outputs: int, input_shape: tuple[int, ...], validated: bool
+    net: NeuralNet,
+    *,
+    n_outputs: int,
+    input_shape: tuple[int, ...],
+    validated: bool,
+    loss: type[HeadLoss] = WeightedLoss,
 ) -> NeuralNet:
     """Return a clone of the net, sized for the data and set to train from memory.
 
@@ -42,6 +47,9 @@ def configure(
         Shape of one row.
     validated : bool
         Whether validation rows will be at hand in training.
+    loss : class
+        What the outputs are trained by: a loss around the net's own criterion, or a likelihood
+        in its place.
 
     Raises
     ------
@@ -50,13 +58,13 @@ def configure(
     ValueError
         If the module is an instance or cannot be sized, if a parameter is unknown, if the net
         holds rows out itself, if a callback watches a validation loss that there will not be,
-        or if the device is absent.
+        if ``loss`` would replace a criterion that was chosen, or if the device is absent.
     """
     check_net(net)
     _check_validation(net, validated)
     sized = clone(net)
     sized.set_params(**_sizes(net, n_outputs, input_shape))
-    sized.set_params(**_in_memory(net), **_weighted_loss(net))
+    sized.set_params(**_in_memory(net), **_criterion(net, loss))
     return sized
 
 
@@ -243,15 +251,22 @@ def _in_memory(net: NeuralNet) -> dict[str, Any]:
     return replaced
 
 
-def _weighted_loss(net: NeuralNet) -> dict[str, Any]:
-    if net.criterion is WeightedLoss:
+def _criterion(net: NeuralNet, loss: type[HeadLoss]) -> dict[str, Any]:
+    if net.criterion is loss:
         return {}
     if isinstance(net.criterion, nn.Module):
         raise ValueError(
             "The net's criterion is an instance. Pass the class, "
             f"criterion={type(net.criterion).__name__}, and its parameters as criterion__name."
         )
-    return {"criterion": WeightedLoss, "criterion__criterion": net.criterion}
+    if issubclass(loss, WeightedLoss):
+        return {"criterion": loss, "criterion__criterion": net.criterion}
+    if net.criterion is not nn.MSELoss:
+        raise ValueError(
+            f"The net has the criterion {_name(net.criterion)}, but is to be trained by "
+            f"{loss.__name__}, which would replace it. Leave the net's criterion at MSELoss."
+        )
+    return {"criterion": loss}
 
 
 def _module_parameters(net: NeuralNet) -> set[str]:

@@ -31,11 +31,14 @@ class Rows(NamedTuple):
         Encoded targets, one column an output; NaN where missing.
     weight : ndarray of shape (n,) or None
         Weights of the rows.
+    target_weight : ndarray of shape (k,) or (n, k) or None
+        Further weights, of the single targets.
     """
 
     X: NDArray[Any]
     y: NDArray[Any]
     weight: NDArray[Any] | None = None
+    target_weight: NDArray[Any] | None = None
 
 
 class InMemoryDataset(Dataset[Any]):
@@ -49,6 +52,8 @@ class InMemoryDataset(Dataset[Any]):
         Targets; NaN where missing.
     sample_weight : ndarray of shape (n,), optional
         Weights of the rows.
+    target_weight : ndarray of shape (k,) or (n, k), optional
+        Further weights, of the single targets.
     dtype : torch.dtype, default=torch.float32
         What the batches are computed in.
     device : str or torch.device, default="cpu"
@@ -65,6 +70,7 @@ class InMemoryDataset(Dataset[Any]):
         X: NDArray[Any],
         y: NDArray[Any] | None = None,
         sample_weight: NDArray[Any] | None = None,
+        target_weight: NDArray[Any] | None = None,
         *,
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
@@ -75,7 +81,7 @@ class InMemoryDataset(Dataset[Any]):
         self.device = device
         self.generator = generator
         self.refresh = refresh
-        self.X, self.y, self.weight = self._tensors(X, y, sample_weight)
+        self.X, self.y, self.weight = self._tensors(X, y, sample_weight, target_weight)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -101,14 +107,18 @@ class InMemoryDataset(Dataset[Any]):
             self.X, self.y, self.weight = self._tensors(*rows)
 
     def _tensors(
-        self, X: NDArray[Any], y: NDArray[Any] | None, sample_weight: NDArray[Any] | None
+        self,
+        X: NDArray[Any],
+        y: NDArray[Any] | None,
+        sample_weight: NDArray[Any] | None,
+        target_weight: NDArray[Any] | None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         rows = as_tensor(X).to(self.device)
         if y is None:
             return rows, None, None
         targets, weight = (
             None if part is None else as_tensor(part).to(self.device, self.dtype)
-            for part in split_targets(y, sample_weight)
+            for part in split_targets(y, sample_weight, target_weight)
         )
         return rows, targets, weight
 
@@ -160,17 +170,20 @@ def batch_bounds(n_rows: int, batch_size: int) -> list[int]:
 
 
 def split_targets(
-    y: NDArray[Any], sample_weight: NDArray[Any] | None
+    y: NDArray[Any],
+    sample_weight: NDArray[Any] | None,
+    target_weight: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return targets without NaN, and the weight of every single target.
 
     The weights are None where all are equal, so that the common case computes a plain mean.
     """
     missing = np.isnan(y)
-    if sample_weight is None and not missing.any():
+    if sample_weight is None and target_weight is None and not missing.any():
         return y, None
     rows = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight)
-    return np.where(missing, 0.0, y), np.where(missing, 0.0, rows[:, np.newaxis])
+    single = 1.0 if target_weight is None else target_weight
+    return np.where(missing, 0.0, y), np.where(missing, 0.0, rows[:, np.newaxis] * single)
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:

@@ -1,15 +1,60 @@
-"""The loss of a batch whose rows and targets may weigh unequally."""
+"""Losses of a batch whose rows and targets may weigh unequally.
+
+A net has one output for every head and target. The mean is learned by an element-wise loss; the
+noise beside it by the likelihood of the replicates (:class:`ReplicateLoss`), or both together by
+the likelihood of y (:class:`GaussianLoss` and its relatives). Outputs and targets are
+standardised, and a noise output is the logarithm of a variance.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from abc import abstractmethod
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from sklearn_degu.nets.data import Target
 
+# The smallest log-variance that a loss takes seriously, of a deviation of a thousandth: a row that
+# is fitted exactly would pull it to minus infinity.
+LOG_VARIANCE_FLOOR = 2 * math.log(1e-3)
 
-class WeightedLoss(nn.Module):
+
+class HeadLoss(nn.Module):
+    """Weighted mean of a loss of every row and target.
+
+    Subclasses say how many outputs the net has for every column of the targets, and what the
+    loss of each row and column is.
+
+    Raises
+    ------
+    ValueError
+        If predictions and targets do not fit together: torch would broadcast ``(n,)`` against
+        ``(n, 1)`` to ``(n, n)``.
+    """
+
+    outputs_a_column: ClassVar[int] = 1
+
+    def forward(self, prediction: Tensor, target: Target) -> Tensor:
+        """Return the weighted mean over predictions and targets of shape (n, k)."""
+        y, weight = target if isinstance(target, (tuple, list)) else (target, None)
+        expected = (len(y), self.outputs_a_column * y.shape[-1])
+        if y.ndim != 2 or prediction.shape != expected:
+            raise ValueError(
+                f"The net's output has shape {tuple(prediction.shape)}, but targets of shape "
+                f"{tuple(y.shape)} need {expected}. The module must return (n_samples, n_outputs)."
+            )
+        loss = self.each(prediction, y)
+        return loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
+
+    @abstractmethod
+    def each(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of every row and column, of the shape of y."""
+
+
+class WeightedLoss(HeadLoss):
     """Mean of an element-wise loss over the targets that are present.
 
     Parameters
@@ -22,8 +67,7 @@ class WeightedLoss(nn.Module):
     Raises
     ------
     ValueError
-        If ``criterion`` cannot be made with ``reduction="none"``, or if predictions and targets
-        differ in shape: torch would broadcast ``(n,)`` against ``(n, 1)`` to ``(n, n)``.
+        If ``criterion`` cannot be made with ``reduction="none"``.
     """
 
     def __init__(self, criterion: type[nn.Module] = nn.MSELoss, **kwargs: Any) -> None:
@@ -37,13 +81,90 @@ class WeightedLoss(nn.Module):
                 f"says: {error}."
             ) from error
 
-    def forward(self, prediction: Tensor, target: Target) -> Tensor:
-        """Return the weighted mean over predictions and targets of shape (n, k)."""
-        y, weight = target if isinstance(target, (tuple, list)) else (target, None)
-        if prediction.shape != y.shape:
-            raise ValueError(
-                f"The net's output has shape {tuple(prediction.shape)}, but the targets have "
-                f"{tuple(y.shape)}. The module must return (n_samples, n_outputs)."
-            )
+    def each(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Return the criterion of every output."""
         loss: Tensor = self.criterion(prediction, y)
-        return loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
+        return loss
+
+
+class ReplicateLoss(WeightedLoss):
+    r"""The criterion for the means, and the likelihood of the replicates for their noise.
+
+    The sample variance :math:`s^2` of :math:`r` Gaussian replicates of variance
+    :math:`\sigma^2` is :math:`\sigma^2 \chi^2_\nu / \nu` with :math:`\nu = r - 1`; twice its
+    negative log-likelihood, up to a constant, is
+    :math:`\nu (s^2 / \sigma^2 + \log \sigma^2)`. It is least, on average, at the true variance,
+    whatever the distribution of the noise, because it is linear in :math:`s^2`. The mean does not
+    enter, so that noisy rows do not lose their weight in it.
+
+    The first half of the outputs and targets are means; the second are logarithms of variances
+    in the outputs and sample variances in the targets. The factor :math:`\nu / 2` is a weight of
+    the target.
+    """
+
+    def each(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Return the criterion of every mean, and the deviance of every variance."""
+        mean, log_variance = _halves(prediction)
+        y_mean, variance = y.chunk(2, dim=1)
+        deviance = variance * torch.exp(-log_variance) + log_variance
+        return torch.cat([self.criterion(mean, y_mean), deviance], dim=1)
+
+
+class GaussianLoss(HeadLoss):
+    r"""Gaussian negative log-likelihood of y, with a mean and a log-variance for every target [1]_.
+
+    .. math:: \tfrac{1}{2} \left( (y - \mu)^2 / \sigma^2 + \log \sigma^2 \right)
+
+    References
+    ----------
+    .. [1] Nix and Weigend, "Estimating the mean and variance of the target probability
+       distribution", ICNN 1994.
+    """
+
+    outputs_a_column = 2
+
+    def each(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Return the negative log-likelihood of every target, up to a constant."""
+        mean, log_variance = _halves(prediction)
+        return 0.5 * ((y - mean) ** 2 * torch.exp(-log_variance) + log_variance)
+
+
+class BetaGaussianLoss(GaussianLoss):
+    r"""Gaussian likelihood with every row weighted by :math:`\sigma^{2\beta}`, as a constant [1]_.
+
+    The likelihood gives rows that it fits badly a large variance and then little weight, so that
+    they are never fitted. With :math:`\beta = 1/2` the mean is learned nearly as by squared error.
+
+    References
+    ----------
+    .. [1] Seitzer, Tavakoli, Antic and Martius, "On the pitfalls of heteroscedastic uncertainty
+       estimation with probabilistic neural networks", ICLR 2022.
+    """
+
+    BETA = 0.5
+
+    def each(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Return the weighted negative log-likelihood of every target."""
+        _, log_variance = _halves(prediction)
+        return torch.exp(self.BETA * log_variance).detach() * super().each(prediction, y)
+
+
+class LaplaceLoss(HeadLoss):
+    r"""Laplace negative log-likelihood of y, robust against outliers.
+
+    The scale is :math:`b = \sigma / \sqrt{2}`, so that the output is the logarithm of the
+    variance here too: :math:`|y - \mu| / b + \log b`, up to a constant.
+    """
+
+    outputs_a_column = 2
+
+    def each(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Return the negative log-likelihood of every target, up to a constant."""
+        mean, log_variance = _halves(prediction)
+        return math.sqrt(2) * (y - mean).abs() * torch.exp(-log_variance / 2) + log_variance / 2
+
+
+def _halves(prediction: Tensor) -> tuple[Tensor, Tensor]:
+    """Return means and log-variances, floored."""
+    mean, log_variance = prediction.chunk(2, dim=1)
+    return mean, log_variance.clamp(min=LOG_VARIANCE_FLOOR)

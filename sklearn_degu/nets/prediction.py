@@ -58,12 +58,16 @@ def forward(net: NeuralNet, X: NDArray[Any]) -> NDArray[np.float64]:
     return np.concatenate(outputs)
 
 
-def warn_if_constant(net: NeuralNet, train: Rows, who: str) -> None:
-    """Warn if a fitted net gives one answer to all rows although their targets vary."""
+def warn_if_constant(net: NeuralNet, train: Rows, who: str, n_outputs: int | None = None) -> None:
+    """Warn if a fitted net gives one answer to all rows although their targets vary.
+
+    Only the first ``n_outputs`` are looked at: a noise that is equal everywhere is no failure.
+    """
     some = slice(0, N_COMPARED)
-    targets = np.ma.masked_invalid(train.y[some])
+    targets = np.ma.masked_invalid(train.y[some, :n_outputs])
     varies = targets.std(axis=0).filled(0.0) > CONSTANT
-    constant = varies & (forward(net, train.X[some]).std(axis=0) < CONSTANT)
+    outputs = forward(net, train.X[some])[:, :n_outputs]
+    constant = varies & (outputs.std(axis=0) < CONSTANT)
     if constant.any():
         warnings.warn(
             f"{who} predicts a constant for {int(constant.sum())} of its {len(constant)} outputs "

@@ -43,7 +43,7 @@ def test_gives_missing_targets_no_gradient():
 
 @pytest.mark.parametrize("shape", [(4,), (4, 2), (1, 1)])
 def test_refuses_shapes_that_torch_would_broadcast(shape):
-    with pytest.raises(ValueError, match=r"targets have \(4, 1\). The module must return"):
+    with pytest.raises(ValueError, match=r"targets of shape \(4, 1\) need \(4, 1\). The module must"):
         WeightedLoss()(torch.zeros(shape), torch.zeros(4, 1))
 
 

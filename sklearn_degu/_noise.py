@@ -1,0 +1,205 @@
+"""What a member learns: the mean of y, and on request the noise of its measurement."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_degu._inputs import Samples
+from sklearn_degu.nets.data import Rows
+from sklearn_degu.nets.losses import (
+    BetaGaussianLoss,
+    GaussianLoss,
+    HeadLoss,
+    LaplaceLoss,
+    ReplicateLoss,
+    WeightedLoss,
+)
+from sklearn_degu.uncertainty import Array, Head, Heads, LogVariance
+
+Aleatoric = Literal["replicates", "heteroscedastic"]
+Likelihood = Literal["gaussian", "beta", "laplace"]
+NoiseOf = Literal["mean", "replicate"]
+
+LIKELIHOODS: dict[str, type[HeadLoss]] = {
+    "gaussian": GaussianLoss,
+    "beta": BetaGaussianLoss,
+    "laplace": LaplaceLoss,
+}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The mean of y alone.
+
+    Attributes
+    ----------
+    heads : Heads
+        What the net's outputs are.
+    loss : class
+        What they are trained by.
+    n_replicates : ndarray of shape (n_targets,)
+        Of how many replicates y is the mean, as far as the noise head knows.
+    """
+
+    heads: Heads
+    loss: type[HeadLoss]
+    n_replicates: Array
+
+    @classmethod
+    def fit(cls, train: Samples) -> Objective:
+        """Take the scales from the training rows."""
+        heads = Heads.fit({"mean": train.y}, train.weight)
+        return cls(heads, WeightedLoss, np.ones(heads.n_targets))
+
+    def rows(self, samples: Samples) -> Rows:
+        """Return rows with the targets of the loss."""
+        return Rows(samples.X, self.heads.heads["mean"].encode(samples.y), samples.weight)
+
+
+class ReplicateObjective(Objective):
+    """The mean of y, and the noise of a replicate from the spread over replicates."""
+
+    @classmethod
+    def fit(cls, train: Samples) -> ReplicateObjective:
+        """Take the scales from the training rows.
+
+        Raises
+        ------
+        ValueError
+            If a target has no row with two replicates, or no spread between them.
+        """
+        variance, freedom = _spread(_replicates_of(train))
+        _warn_of_single_replicates(freedom)
+        weight = freedom if train.weight is None else freedom * train.weight[:, np.newaxis]
+        unit = np.sqrt(_mean_variance(variance, weight))
+        n_replicates = np.nanmedian(np.where(freedom >= 0, freedom + 1, np.nan), axis=0)
+        return cls(_with_noise(train, unit), ReplicateLoss, n_replicates)
+
+    def rows(self, samples: Samples) -> Rows:
+        """Return rows with the mean and the sample variance as targets."""
+        means = super().rows(samples)
+        if samples.replicates is None:
+            variance = np.full(samples.y.shape, np.nan)
+            return means._replace(y=np.hstack([means.y, variance]))
+        variance, freedom = _spread(samples.replicates)
+        relative = variance / np.exp(self.heads.heads["aleatoric"].loc)
+        importance = np.hstack([np.ones_like(freedom), np.maximum(freedom, 0) / 2])
+        return means._replace(y=np.hstack([means.y, relative]), target_weight=importance)
+
+
+class LikelihoodObjective(Objective):
+    """The mean of y, and its residual noise, misfit included, by a likelihood of y."""
+
+    @classmethod
+    def of(cls, train: Samples, likelihood: Likelihood) -> LikelihoodObjective:
+        """Take the scales from the training rows."""
+        alone = Objective.fit(train)
+        heads = _with_noise(train, alone.heads.heads["mean"].scale)
+        return cls(heads, LIKELIHOODS[likelihood], alone.n_replicates)
+
+
+def objective(aleatoric: Aleatoric | None, likelihood: Likelihood, train: Samples) -> Objective:
+    """Return what members learn on the training rows.
+
+    Parameters
+    ----------
+    aleatoric : {"replicates", "heteroscedastic"} or None
+        Where the noise is learned from.
+    likelihood : {"gaussian", "beta", "laplace"}
+        Of y, for ``"heteroscedastic"``.
+    train : Samples
+        The training rows.
+
+    Raises
+    ------
+    ValueError
+        If replicates are needed and there are none, or they have no spread.
+    """
+    if aleatoric == "replicates":
+        return ReplicateObjective.fit(train)
+    if train.replicates is not None:
+        warnings.warn(
+            f"The replicates are not used by aleatoric={aleatoric!r}. To learn the noise from "
+            "them, set aleatoric='replicates'.",
+            UserWarning,
+            stacklevel=3,
+        )
+    if aleatoric == "heteroscedastic":
+        return LikelihoodObjective.of(train, likelihood)
+    return Objective.fit(train)
+
+
+def check_noise_parameters(aleatoric: Any, likelihood: Any, noise_of: Any) -> None:
+    """Raise if a parameter is none of its values."""
+    allowed = {
+        "aleatoric": (aleatoric, (None, "replicates", "heteroscedastic")),
+        "likelihood": (likelihood, tuple(LIKELIHOODS)),
+        "noise_of": (noise_of, ("mean", "replicate")),
+    }
+    for name, (value, values) in allowed.items():
+        if value not in values:
+            raise ValueError(f"{name} must be one of {values}, got {value!r}.")
+
+
+def _with_noise(train: Samples, unit: Array) -> Heads:
+    """Return heads for the mean and for a noise of about ``unit``, learned as its logarithm."""
+    mean = Heads.fit({"mean": train.y}, train.weight)
+    noise = Head(LogVariance.relative_to(unit), 2 * np.log(unit), np.ones_like(unit))
+    return Heads({**mean.heads, "aleatoric": noise}, mean.n_targets)
+
+
+def _replicates_of(train: Samples) -> NDArray[np.float64]:
+    if train.replicates is None:
+        raise ValueError(
+            "aleatoric='replicates' learns the noise from replicates, but none were passed: "
+            "fit(X, y, replicates=...). Without replicates use aleatoric='heteroscedastic'."
+        )
+    return train.replicates
+
+
+def _spread(replicates: NDArray[np.float64]) -> tuple[Array, Array]:
+    """Return the sample variance over replicates, and its degrees of freedom.
+
+    Both have shape (n, n_targets). Where fewer than two replicates are there the variance is
+    NaN; the degrees of freedom are then 0, or -1 without any replicate.
+    """
+    present = ~np.isnan(replicates)
+    freedom = present.sum(axis=-1) - 1.0
+    filled = np.where(present, replicates, 0.0)
+    mean = filled.sum(axis=-1) / np.maximum(freedom + 1, 1)
+    squares = (present * (filled - mean[..., np.newaxis]) ** 2).sum(axis=-1)
+    return np.where(freedom > 0, squares / np.maximum(freedom, 1), np.nan), freedom
+
+
+def _mean_variance(variance: Array, weight: Array) -> Array:
+    """Return the mean variance of every target, which must be positive."""
+    known = ~np.isnan(variance)
+    if not known.any(axis=0).all():
+        raise ValueError(
+            f"Target {int(np.argmin(known.any(axis=0)))} has no training row with two replicates "
+            "or more, so that nothing can be learned about its noise."
+        )
+    weight = np.where(known, weight, 0.0)
+    mean: Array = (weight * np.where(known, variance, 0.0)).sum(axis=0) / weight.sum(axis=0)
+    if not mean.all():
+        raise ValueError(
+            f"The replicates of target {int(np.argmin(mean))} agree exactly in every training "
+            "row: they have no noise to learn. Check that the columns are different measurements."
+        )
+    return mean
+
+
+def _warn_of_single_replicates(freedom: Array) -> None:
+    n_single = int((freedom < 1).any(axis=1).sum())
+    if n_single:
+        warnings.warn(
+            f"{n_single} of {len(freedom)} training rows have fewer than two replicates of a "
+            "target: there they contribute to the mean alone, and not to its noise.",
+            UserWarning,
+            stacklevel=4,
+        )
