@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
+from runs import Timed, kept
 from scipy.stats import pearsonr, spearmanr
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
@@ -52,13 +53,6 @@ class Data(NamedTuple):
     targets: list[str]
 
 
-class Timed(NamedTuple):
-    """A fitted estimator and the seconds that its training took."""
-
-    estimator: Any
-    seconds: float
-
-
 def load(options: argparse.Namespace) -> Data:
     table = read_table(
         options.table, sequence=options.sequence, targets=options.targets, split=options.split
@@ -69,18 +63,6 @@ def load(options: argparse.Namespace) -> Data:
     valid, test = fold == options.validate, fold == options.test
     parts = [Split(table.sequences[r], X[r], y[r]) for r in (~valid & ~test, valid, test)]
     return Data(*parts, list(table.target_names))
-
-
-def kept(path: Path, fit: Callable[[], Any]) -> Timed:
-    """Return what an earlier run kept, or fit and keep it."""
-    if path.exists():
-        loaded: Timed = joblib.load(path)
-        return loaded
-    start = time.perf_counter()
-    result = Timed(fit(), time.perf_counter() - start)
-    joblib.dump(result, path.with_suffix(".part"))
-    path.with_suffix(".part").rename(path)
-    return result
 
 
 def check_same_run(options: argparse.Namespace) -> None:

@@ -13,6 +13,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_degu._inputs import check_predict_data
+from sklearn_degu._rows import row_hashes
+from sklearn_degu._validation import TrainingRows
 from sklearn_degu.uncertainty import Array, Kind, combine
 
 
@@ -20,7 +22,7 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
     """Regressor whose nets predict a mean and the variance of its components.
 
     Subclasses set in ``fit`` what :meth:`_predict_moments` needs, ``input_shape_``,
-    ``n_outputs_``, ``uncertainty_kinds_`` and ``_y_ndim``.
+    ``n_outputs_``, ``uncertainty_kinds_`` and ``_y_ndim``, and :meth:`_remember` their rows.
     """
 
     # With metadata routing, a Pipeline passes these on without being told to.
@@ -30,6 +32,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
     n_outputs_: int
     uncertainty_kinds_: tuple[str, ...]
     _y_ndim: int
+    # Sorted hashes of the rows that were trained or stopped on, as far as they are known.
+    _seen_rows: NDArray[np.uint64]
 
     @abstractmethod
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
@@ -124,6 +128,35 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         mean, variances = self._predict_moments(check_predict_data(self, X))
         stds = {kind: combine(variances, kind) for kind in self.uncertainty_kinds_}
         return {name: self._like_y(values) for name, values in {"mean": mean, **stds}.items()}
+
+    def seen(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which samples the model was trained or stopped on.
+
+        Such samples must not be used to calibrate or to test it. A sequence is known again on
+        either strand.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, length)
+            Samples.
+
+        Returns
+        -------
+        seen : ndarray of bool of shape (n_samples,)
+            False everywhere for nets that were trained elsewhere, whose rows are not known.
+
+        Raises
+        ------
+        ValueError
+            If X differs from the training data in shape.
+        """
+        check_is_fitted(self)
+        return np.isin(row_hashes(check_predict_data(self, X)), self._seen_rows)
+
+    def _remember(self, rows: TrainingRows, *more: NDArray[np.uint64]) -> None:
+        """Keep what :meth:`seen` needs: the rows of a fit, and hashes of further ones."""
+        parts = [part.X for part in (rows.train, rows.valid) if part is not None]
+        self._seen_rows = np.unique(np.concatenate([*map(row_hashes, parts), *more]))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R², averaged over targets, over the measurements that are present.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from skorch import NeuralNet
 
 from sklearn_degu._inputs import Samples
+from sklearn_degu._validation import TrainingRows
 from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.losses import (
     BetaGaussianLoss,
@@ -19,6 +21,7 @@ from sklearn_degu.nets.losses import (
     ReplicateLoss,
     WeightedLoss,
 )
+from sklearn_degu.nets.prediction import forward
 from sklearn_degu.uncertainty import Array, Head, Heads, LogVariance
 
 Aleatoric = Literal["replicates", "heteroscedastic"]
@@ -56,9 +59,18 @@ class Objective:
         heads = Heads.fit({"mean": train.y}, train.weight)
         return cls(heads, WeightedLoss, np.ones(heads.n_targets))
 
+    @property
+    def loss_params(self) -> dict[str, Any]:
+        """Parameters of the loss that the data decide."""
+        return {}
+
     def rows(self, samples: Samples) -> Rows:
         """Return rows with the targets of the loss."""
         return Rows(samples.X, self.heads.heads["mean"].encode(samples.y), samples.weight)
+
+    def calibrated(self, net: NeuralNet, rows: TrainingRows) -> Heads:
+        """Return the heads of a fitted net, with what is set only after training."""
+        return self.heads
 
 
 class ReplicateObjective(Objective):
@@ -75,10 +87,16 @@ class ReplicateObjective(Objective):
         """
         variance, freedom = _spread(_replicates_of(train))
         _warn_of_single_replicates(freedom)
-        weight = freedom if train.weight is None else freedom * train.weight[:, np.newaxis]
-        unit = np.sqrt(_mean_variance(variance, weight))
+        mean_variance = _weighted_mean(variance, _freedom_weights(freedom, train.weight))
+        _check_spread(mean_variance)
+        unit = np.sqrt(mean_variance)
         n_replicates = np.nanmedian(np.where(freedom >= 0, freedom + 1, np.nan), axis=0)
         return cls(_with_noise(train, unit), ReplicateLoss, n_replicates)
+
+    @property
+    def loss_params(self) -> dict[str, Any]:
+        """Typical degrees of freedom of the sample variances, at least one."""
+        return {"freedom": max(1.0, float(np.median(self.n_replicates)) - 1)}
 
     def rows(self, samples: Samples) -> Rows:
         """Return rows with the mean and the sample variance as targets."""
@@ -90,6 +108,25 @@ class ReplicateObjective(Objective):
         relative = variance / np.exp(self.heads.heads["aleatoric"].loc)
         importance = np.hstack([np.ones_like(freedom), np.maximum(freedom, 0) / 2])
         return means._replace(y=np.hstack([means.y, relative]), target_weight=importance)
+
+    def calibrated(self, net: NeuralNet, rows: TrainingRows) -> Heads:
+        """Return heads whose variance has the mean of the replicates' variance.
+
+        Over the validation rows, if they have replicates, because a net knows the noise of its
+        training rows too well.
+        """
+        valid = rows.valid
+        part = rows.train if valid is None or valid.replicates is None else valid
+        variance, freedom = _spread(_replicates_of(part))
+        weight = _freedom_weights(freedom, part.weight)
+        predicted = self.heads.decode(forward(net, part.X))["aleatoric"] ** 2
+        ratio = _weighted_mean(variance, weight) / _weighted_mean(predicted, weight)
+        head = self.heads.heads["aleatoric"]
+        # Validation rows without a spread say nothing of the factor.
+        factor = np.sqrt(np.where(ratio > 0, ratio, 1.0))
+        return replace(
+            self.heads, heads={**self.heads.heads, "aleatoric": replace(head, factor=factor)}
+        )
 
 
 class LikelihoodObjective(Objective):
@@ -176,22 +213,32 @@ def _spread(replicates: NDArray[np.float64]) -> tuple[Array, Array]:
     return np.where(freedom > 0, squares / np.maximum(freedom, 1), np.nan), freedom
 
 
-def _mean_variance(variance: Array, weight: Array) -> Array:
-    """Return the mean variance of every target, which must be positive."""
-    known = ~np.isnan(variance)
-    if not known.any(axis=0).all():
-        raise ValueError(
-            f"Target {int(np.argmin(known.any(axis=0)))} has no training row with two replicates "
-            "or more, so that nothing can be learned about its noise."
-        )
-    weight = np.where(known, weight, 0.0)
-    mean: Array = (weight * np.where(known, variance, 0.0)).sum(axis=0) / weight.sum(axis=0)
-    if not mean.all():
-        raise ValueError(
-            f"The replicates of target {int(np.argmin(mean))} agree exactly in every training "
-            "row: they have no noise to learn. Check that the columns are different measurements."
-        )
+def _freedom_weights(freedom: Array, weight: Array | None) -> Array:
+    """Return the weight of every sample variance: its degrees of freedom, times the row's."""
+    known = np.maximum(freedom, 0.0)
+    return known if weight is None else known * weight[:, np.newaxis]
+
+
+def _weighted_mean(values: Array, weight: Array) -> Array:
+    """Return the mean of each column over the rows of positive weight; NaN without any."""
+    total = weight.sum(axis=0)
+    sums = np.where(weight > 0, weight * values, 0.0).sum(axis=0)
+    mean: Array = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
     return mean
+
+
+def _check_spread(mean_variance: Array) -> None:
+    if np.isnan(mean_variance).any():
+        raise ValueError(
+            f"Target {int(np.argmax(np.isnan(mean_variance)))} has no training row with two "
+            "replicates or more, so that nothing can be learned about its noise."
+        )
+    if not mean_variance.all():
+        raise ValueError(
+            f"The replicates of target {int(np.argmin(mean_variance))} agree exactly in every "
+            "training row: they have no noise to learn. Check that the columns are different "
+            "measurements."
+        )
 
 
 def _warn_of_single_replicates(freedom: Array) -> None:

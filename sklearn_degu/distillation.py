@@ -23,6 +23,7 @@ from sklearn_degu._inputs import (
     is_dna,
 )
 from sklearn_degu._lessons import Augmentation, Lessons
+from sklearn_degu._rows import row_hashes
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
 from sklearn_degu.ensemble import MAX_SEED, EnsembleRegressor, fingerprint
@@ -244,6 +245,7 @@ class DistilledRegressor(NeuralRegressor):
         if inherits:
             rows = self._inherited_rows(samples)
         self.student_ = self._distil(rows, unlabeled, augment, seed)
+        self._remember(rows, row_hashes(unlabeled), self.teacher_._seen_rows)
         self.history_ = tidy_history([self.student_])
         return self
 

@@ -241,6 +241,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
                 input_shape=self.input_shape_,
                 validated=rows.valid is not None,
                 loss=learned.loss,
+                loss_params=learned.loss_params,
             )
             for i in range(self.n_estimators)
         ]
@@ -249,7 +250,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.validation_indices_ = rows.indices
         self.fingerprint_ = None if rows.indices is None else fingerprint(samples.X)
         self.n_replicates_ = learned.n_replicates
-        return self._assemble([learned.heads] * self.n_estimators, y_ndim=np.asarray(y).ndim)
+        self._remember(rows)
+        heads = [learned.calibrated(net, rows) for net in self.estimators_]
+        return self._assemble(heads, y_ndim=np.asarray(y).ndim)
 
     @classmethod
     def from_fitted(
@@ -303,6 +306,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         ensemble.input_shape_ = first.input_shape_
         ensemble.n_features_in_ = math.prod(first.input_shape_)
         ensemble.history_ = tidy_history(nets)
+        ensemble._seen_rows = np.unique(np.concatenate([part._seen_rows for part in parts]))
         for name in ("feature_names_in_", "validation_indices_", "fingerprint_"):
             _copy_if_shared(name, parts, ensemble)
         return ensemble._assemble(
@@ -484,4 +488,5 @@ def _fitted_part(
             f"A member cannot read samples of input_shape={tuple(input_shape)}: {error}"
         ) from error
     ensemble.n_replicates_ = np.ones(n_outputs)
+    ensemble._seen_rows = np.empty(0, dtype=np.uint64)
     return ensemble._assemble([Heads.unscaled_mean(n_outputs)], y_ndim=1 if n_outputs == 1 else 2)

@@ -34,6 +34,7 @@ def configure(
     input_shape: tuple[int, ...],
     validated: bool,
     loss: type[HeadLoss] = WeightedLoss,
+    loss_params: dict[str, Any] | None = None,
 ) -> NeuralNet:
     """Return a clone of the net, sized for the data and set to train from memory.
 
@@ -50,6 +51,8 @@ def configure(
     loss : class
         What the outputs are trained by: a loss around the net's own criterion, or a likelihood
         in its place.
+    loss_params : dict, optional
+        Parameters of the loss itself.
 
     Raises
     ------
@@ -65,6 +68,7 @@ def configure(
     sized = clone(net)
     sized.set_params(**_sizes(net, n_outputs, input_shape))
     sized.set_params(**_in_memory(net), **_criterion(net, loss))
+    sized.set_params(**{f"criterion__{name}": v for name, v in (loss_params or {}).items()})
     return sized
 
 

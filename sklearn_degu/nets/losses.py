@@ -21,6 +21,11 @@ from sklearn_degu.nets.data import Target
 # is fitted exactly would pull it to minus infinity.
 LOG_VARIANCE_FLOOR = 2 * math.log(1e-3)
 
+# Degrees of freedom of the noise around its expectation over those of a sample variance: heavy
+# tails to begin with; and what is as good as Gaussian, while its gamma functions are still exact.
+FIRST_KAPPA = 2.0
+LAST_KAPPA = 100.0
+
 
 class HeadLoss(nn.Module):
     """Weighted mean of a loss of every row and target.
@@ -90,24 +95,61 @@ class WeightedLoss(HeadLoss):
 class ReplicateLoss(WeightedLoss):
     r"""The criterion for the means, and the likelihood of the replicates for their noise.
 
-    The sample variance :math:`s^2` of :math:`r` Gaussian replicates of variance
-    :math:`\sigma^2` is :math:`\sigma^2 \chi^2_\nu / \nu` with :math:`\nu = r - 1`; twice its
-    negative log-likelihood, up to a constant, is
-    :math:`\nu (s^2 / \sigma^2 + \log \sigma^2)`. It is least, on average, at the true variance,
-    whatever the distribution of the noise, because it is linear in :math:`s^2`. The mean does not
-    enter, so that noisy rows do not lose their weight in it.
+    The sample variance :math:`s^2` of replicates, on :math:`\nu` degrees of freedom, is taken for
+    :math:`\sigma^2` times an F variable with :math:`\nu` and :math:`\kappa \nu` degrees of freedom,
+    as in empirical Bayes for microarrays [1]_: the noise of a row varies around what its
+    features tell. The negative log-likelihood, up to a constant, is :math:`\nu / 2` times
+
+    .. math:: (1 + \kappa) \log \left( 1 + \frac{s^2}{\kappa \sigma^2} \right) + \log \sigma^2
+        + \log \kappa + \frac{2}{\nu} \log B \left( \frac{\nu}{2}, \frac{\kappa \nu}{2} \right)
+
+    :math:`\kappa` is learned with the net. Where it is large this is the likelihood of Gaussian
+    replicates, which uses all that they tell of the noise (a regression on :math:`\log s^2` uses
+    61 % of what triplicates tell). Where single replicates fail it is small, and the gradient,
+    between :math:`-\kappa` and 1, keeps them from upsetting the training. The mean does not
+    enter, so that noisy rows keep their weight in it.
 
     The first half of the outputs and targets are means; the second are logarithms of variances
     in the outputs and sample variances in the targets. The factor :math:`\nu / 2` is a weight of
     the target.
+
+    Parameters
+    ----------
+    criterion : class, default=torch.nn.MSELoss
+        Loss module of the means.
+    freedom : float, default=2.0
+        Typical degrees of freedom of the sample variances.
+    **kwargs : object
+        Parameters of ``criterion``.
+
+    References
+    ----------
+    .. [1] Smyth, "Linear models and empirical Bayes methods for assessing differential expression
+       in microarray experiments", Statistical Applications in Genetics and Molecular Biology 3,
+       2004.
     """
+
+    def __init__(
+        self, criterion: type[nn.Module] = nn.MSELoss, freedom: float = 2.0, **kwargs: Any
+    ) -> None:
+        super().__init__(criterion, **kwargs)
+        self.freedom = freedom
+        self.log_kappa = nn.Parameter(torch.tensor(math.log(FIRST_KAPPA)))
 
     def each(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Return the criterion of every mean, and the deviance of every variance."""
         mean, log_variance = _halves(prediction)
         y_mean, variance = y.chunk(2, dim=1)
-        deviance = variance * torch.exp(-log_variance) + log_variance
-        return torch.cat([self.criterion(mean, y_mean), deviance], dim=1)
+        kappa = self.log_kappa.exp().clamp(max=LAST_KAPPA)
+        ratio = variance * torch.exp(-log_variance)
+        deviance = (1 + kappa) * torch.log1p(ratio / kappa) + log_variance
+        return torch.cat([self.criterion(mean, y_mean), deviance + self._norm(kappa)], dim=1)
+
+    def _norm(self, kappa: Tensor) -> Tensor:
+        """Return what the likelihood has of kappa alone."""
+        half = torch.as_tensor(self.freedom / 2, dtype=kappa.dtype, device=kappa.device)
+        log_beta = half.lgamma() + (kappa * half).lgamma() - ((1 + kappa) * half).lgamma()
+        return kappa.log() + log_beta / half
 
 
 class GaussianLoss(HeadLoss):

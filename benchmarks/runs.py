@@ -1,0 +1,60 @@
+"""What the benchmarks share: finished fits that are kept, small nets, tables of seeds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import joblib
+import numpy as np
+
+from sklearn_degu.recipes import deepstarr_net
+
+
+class Timed(NamedTuple):
+    """A fitted estimator and the seconds that its training took."""
+
+    estimator: Any
+    seconds: float
+
+
+def kept(path: Path, fit: Callable[[], Any]) -> Timed:
+    """Return what an earlier run kept at ``path``, or fit and keep it."""
+    if path.exists():
+        loaded: Timed = joblib.load(path)
+        return loaded
+    path.parent.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    result = Timed(fit(), time.perf_counter() - start)
+    joblib.dump(result, path.with_suffix(".part"))
+    path.with_suffix(".part").rename(path)
+    return result
+
+
+def small_net(epochs: int, width: float, **params: Any) -> Any:
+    """Return a narrow DeepSTARR with an early schedule."""
+    return deepstarr_net(
+        module__width=width,
+        max_epochs=epochs,
+        callbacks__early_stopping__patience=5,
+        callbacks__lr_schedule__patience=2,
+        **params,
+    )
+
+
+def seed_table(title: str, rows: Sequence[Mapping[str, float]]) -> str:
+    """Return a Markdown table of the mean and the deviation over seeds of every figure."""
+    lines = [f"| {title} | mean | deviation | seeds |", "|---|---|---|---|"]
+    for name in rows[0]:
+        values = np.array([row[name] for row in rows])
+        each = ", ".join(f"{value:.3f}" for value in values)
+        spread = values.std(ddof=1) if len(values) > 1 else float("nan")
+        lines.append(f"| {name} | {values.mean():.3f} | {spread:.3f} | {each} |")
+    return "\n".join(lines)
+
+
+def tertiles(by: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each third, from the smallest of ``by`` to the largest."""
+    return np.array_split(np.argsort(by, kind="stable"), 3)
