@@ -25,6 +25,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
 from sklearn_degu.datasets import make_mpra
 from sklearn_degu.metrics import interval_coverage
+from sklearn_degu.nets.averaging import WeightAverage
 from sklearn_degu.sequences import SequenceEncoder
 
 SIZES = (2000, 6000, 20000)
@@ -100,9 +101,10 @@ class Run:
     def student(self, augment: str | None) -> DistilledRegressor:
         train, valid = self.train[SIZES[-1]], self.valid[SIZES[-1]]
         teacher = self.by_replicates()
-        teacher.set_params(net__max_epochs=self.options.student_epochs)
+        net = small_net(self.options.student_epochs, self.options.width)
+        net.set_params(callbacks=[("weight_average", WeightAverage()), *net.callbacks])
         model = DistilledRegressor(
-            FrozenEstimator(teacher), augment=augment, random_state=self.seed
+            FrozenEstimator(teacher), net, augment=augment, random_state=self.seed
         )
         return self.kept(
             f"student_{augment}", lambda: model.fit(train.X, train.y, X_val=valid.X, y_val=valid.y)
@@ -134,7 +136,9 @@ def noise_figures(run: Run) -> dict[str, float]:
         figures[f"{name}: Pearson with the true deviation"] = pearsonr(std, run.test.noise_std)[0]
         figures[f"{name}: predicted over true variance"] = _ratio(std, run.test.noise_std)
         for third, rows in zip(("low", "middle", "high"), tertiles(std), strict=True):
-            figures[f"{name}: the same, {third} third"] = _ratio(std[rows], run.test.noise_std[rows])
+            figures[f"{name}: the same, {third} third"] = _ratio(
+                std[rows], run.test.noise_std[rows]
+            )
     return figures
 
 
@@ -190,7 +194,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Uncertainty against a known truth")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--members", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=14, help="at most, for each member")
+    parser.add_argument("--epochs", type=int, default=16, help="at most, for each member")
     parser.add_argument("--student-epochs", type=int, default=20, help="at most")
     parser.add_argument("--width", type=float, default=0.25, help="of the net")
     parser.add_argument("--work", type=Path, default=Path("known_noise"), help="folder for fits")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
+from skorch.callbacks import EarlyStopping, LRScheduler
 
 from sklearn_degu.recipes import deepstarr_net
 
@@ -34,12 +35,14 @@ def kept(path: Path, fit: Callable[[], Any]) -> Timed:
 
 
 def small_net(epochs: int, width: float, **params: Any) -> Any:
-    """Return a narrow DeepSTARR with an early schedule."""
+    """Return a narrow DeepSTARR whose learning rate falls to zero in few epochs."""
+    schedule = LRScheduler(policy="CosineAnnealingLR", T_max=epochs)
+    best = EarlyStopping(monitor="valid_loss", patience=epochs, load_best=True)
     return deepstarr_net(
         module__width=width,
         max_epochs=epochs,
-        callbacks__early_stopping__patience=5,
-        callbacks__lr_schedule__patience=2,
+        lr=3e-3,
+        callbacks=[("lr_schedule", schedule), ("early_stopping", best)],
         **params,
     )
 

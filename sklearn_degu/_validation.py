@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
 from sklearn_degu._inputs import Samples, check_more_rows
-
-Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+from sklearn_degu._splitting import HoldOut, Split
 
 
 def validation_split(validation: Any, samples: Samples, seed: int) -> Split | None:
@@ -35,40 +32,8 @@ def validation_split(validation: Any, samples: Samples, seed: int) -> Split | No
     """
     if validation is None:
         return None
-    n_rows = len(samples.X)
-    splitter = _splitter(validation, seed, grouped=samples.groups is not None)
-    try:
-        splits = splitter.split(samples.X, samples.y, samples.groups)
-        train, valid = map(np.asarray, next(iter(splits), ([], [])))
-    except ValueError as error:
-        raise ValueError(
-            f"validation={validation!r} cannot split the {n_rows} training rows: {error}"
-        ) from error
-    if not len(train) or not len(valid):
-        raise ValueError(
-            f"validation={validation!r} leaves {len(train)} of {n_rows} rows to train on and "
-            f"{len(valid)} to validate on; both need at least one."
-        )
-    last = max(train.max(), valid.max())
-    if last >= n_rows:
-        raise ValueError(
-            f"validation={validation!r} asks for row {last}, but there are only {n_rows} training "
-            "rows; it was made for other data."
-        )
-    return train, valid
-
-
-def _splitter(validation: Any, seed: int, *, grouped: bool) -> Any:
-    if hasattr(validation, "split") and not isinstance(validation, str):
-        return validation
-    is_fraction = isinstance(validation, Real) and not isinstance(validation, bool)
-    if not (is_fraction and 0 < validation < 1):
-        raise ValueError(
-            "validation must be None, a fraction between 0 and 1, or a splitter with a split "
-            f"method such as GroupKFold(5); got {validation!r}."
-        )
-    kind = GroupShuffleSplit if grouped else ShuffleSplit
-    return kind(n_splits=1, test_size=float(validation), random_state=seed)
+    hold_out = HoldOut("validation", validation, "validate on", otherwise="None, ")
+    return hold_out.split(samples.X, samples.y, samples.groups, seed)
 
 
 class GivenRows(NamedTuple):
@@ -102,6 +67,16 @@ class TrainingRows(NamedTuple):
     train: Samples
     valid: Samples | None
     indices: NDArray[np.intp] | None
+
+    def check_measured(self) -> None:
+        """Raise if the training rows hold no measurement of a target."""
+        unmeasured = np.flatnonzero(np.isnan(self.train.y).all(axis=0))
+        if len(unmeasured):
+            raise ValueError(
+                f"Target {unmeasured[0]} of y has no measurement in the {len(self.train.y)} "
+                "training rows (all are NaN), so that nothing can be learned about it. Leave the "
+                "target out, or check what the validation split holds out."
+            )
 
 
 def training_rows(

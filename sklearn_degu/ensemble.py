@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from sklearn_degu._base import NeuralRegressor
-from sklearn_degu._inputs import Samples, check_fit_data, check_predict_data, compute_dtype
+from sklearn_degu._inputs import check_fit_data, check_predict_data, compute_dtype
 from sklearn_degu._named_nets import NamedNetsMixin
 from sklearn_degu._noise import (
     Aleatoric,
@@ -232,7 +232,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         seeds = random_state.randint(MAX_SEED, size=self.n_estimators)
         given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
         rows = training_rows(self, samples, self.validation, validation_seed, given)
-        _check_measured(rows.train)
+        rows.check_measured()
         learned = objective(self.aleatoric, self.likelihood, rows.train)
         configured = [
             configure(
@@ -432,17 +432,6 @@ def _copy_if_shared(name: str, parts: list[EnsembleRegressor], ensemble: Ensembl
         setattr(ensemble, name, values[0])
     elif name != "feature_names_in_":
         setattr(ensemble, name, None)
-
-
-def _check_measured(train: Samples) -> None:
-    """Refuse a target of which the training rows hold no measurement."""
-    unmeasured = np.flatnonzero(np.isnan(train.y).all(axis=0))
-    if len(unmeasured):
-        raise ValueError(
-            f"Target {unmeasured[0]} of y has no measurement in the {len(train.y)} training rows "
-            "(all are NaN), so that nothing can be learned about it. Leave the target out, or "
-            "check what the validation split holds out."
-        )
 
 
 def _decoded(net: NeuralNet, heads: Heads, X: NDArray[Any]) -> dict[str, Array]:

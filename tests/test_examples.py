@@ -1,4 +1,4 @@
-"""The quickstart, small: from the command line as a user runs it, and its errors."""
+"""The examples, small: from the command line as a user runs them, and their errors."""
 
 import gzip
 import re
@@ -15,7 +15,9 @@ from sklearn_degu.datasets import make_mpra
 
 pytest.importorskip("matplotlib")
 
-QUICKSTART = Path(__file__).parents[1] / "examples" / "quickstart.py"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+QUICKSTART = EXAMPLES / "quickstart.py"
+CONFORMAL = EXAMPLES / "conformal_coverage.py"
 SMALL = ["--members", "2", "--epochs", "2", "--width", "0.05"]
 
 
@@ -24,9 +26,18 @@ def quickstart():
     return SimpleNamespace(**runpy.run_path(str(QUICKSTART)))
 
 
+@pytest.fixture(scope="module")
+def conformal():
+    return SimpleNamespace(**runpy.run_path(str(CONFORMAL)))
+
+
 def run_quickstart(*arguments, folder):
+    return run_example(QUICKSTART, *arguments, folder=folder)
+
+
+def run_example(script, *arguments, folder):
     return subprocess.run(
-        [sys.executable, str(QUICKSTART), *arguments],
+        [sys.executable, str(script), *arguments],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -122,3 +133,160 @@ def test_quickstart_asks_for_the_targets_of_a_table(quickstart, capsys):
     with pytest.raises(SystemExit):
         quickstart.main(["--data", "table.tsv"])
     assert "--data needs --targets" in capsys.readouterr().err
+
+
+def write_replicates(path):
+    """Write 20 rows on each of eight chromosomes, in origins of two rows, with gaps and a copy."""
+    data = make_mpra(160, seq_len=60, n_replicates=4, random_state=0)
+    data.sequences[1] = data.sequences[0]  # held out, and trained on
+    cells = data.replicates.astype(str)
+    cells[::2, 3] = "NA"
+    cells[9] = "NA"
+    with gzip.open(path, "wt") as file:
+        file.write("seq\trep1\trep2\trep3\trep4\tchrom\torigin\n")
+        for i, (sequence, row) in enumerate(zip(data.sequences, cells, strict=True)):
+            file.write("\t".join([sequence, *row, f"chr{i % 8}", f"{i % 8}:{i // 16}"]) + "\n")
+
+
+def table_cells(output, title):
+    """Return the cells of a Markdown table of intervals by level and score."""
+    lines = output.split(f"Intervals, {title}:\n\n")[1].split("\n\n")[0].splitlines()[2:]
+    rows = [line.strip("| ").split(" | ") for line in lines]
+    return {(float(level), score): cells for level, score, *cells in rows}
+
+
+def known_predictions(conformal, n=4000):
+    """Return draws from normal distributions, predicted with their true deviations."""
+    rng = np.random.default_rng(0)
+    std = rng.uniform(0.5, 3, size=n)
+    return conformal.Predicted(rng.normal(0, std), np.zeros(n), std)
+
+
+@pytest.mark.slow
+def test_conformal_coverage_tells_its_tables_on_simulated_data(tmp_path):
+    options = ["--rows", "400", *SMALL, "--splits", "5", "--figure", "out.png"]
+    run = run_example(CONFORMAL, *options, folder=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "Rows to train on: 240, to stop on: 40, held out: 120." in run.stdout
+    for name in ("ensemble", "student"):
+        (line,) = lines_of(run.stdout, f"| {name} |")
+        correlations = [float(number) for number in re.findall(r"-?\d\.\d+", line)]
+        assert len(correlations) == 4
+        assert max(np.abs(correlations)) <= 1
+    for title in ("means over 5 random halves of the groups", "calibrated on 3, tested on 1, 2"):
+        assert len(table_cells(run.stdout, title)) == 6
+    assert "nan" not in run.stdout
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_conformal_coverage_of_a_kept_model_is_that_of_the_fitted_one(
+    conformal, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    write_replicates(tmp_path / "table.tsv.gz")
+    options = ["--data", "table.tsv.gz", "--replicates", "rep1", "rep2", "rep3", "rep4"]
+    options += ["--split", "chrom", "--groups", "origin", "--validate", "chr4"]
+    options += ["--calibrate", "chr1", "chr2", "chr3", "--keep", "model.joblib", "--splits", "3"]
+    printed = []
+    for _ in range(2):
+        conformal.main([*options, *SMALL])
+        printed.append(capsys.readouterr().out)
+    fitted, kept = printed
+    # Row 9, on chr1, has no measurement.
+    assert "Rows to train on: 80, to stop on: 20, held out: 59." in fitted
+    assert "member 2/2" in fitted
+    assert "member" not in kept
+    assert "Taking the model from model.joblib." in kept
+    copies = "Left out as copies of rows that the model knows: 1."
+    assert fitted[fitted.index(copies) :] == kept[kept.index(copies) :]
+
+
+def test_normalized_intervals_cover_every_third_and_absolute_ones_only_all_rows(conformal):
+    predicted = known_predictions(conformal)
+    held_out = SimpleNamespace(y=predicted.y, group=np.arange(len(predicted.y)))
+    splits = conformal.halves(held_out, SimpleNamespace(splits=20, seed=0))
+    rows = table_cells(conformal.coverage_table("halves", predicted, splits) + "\n", "halves")
+    for level in (0.8, 0.9, 0.95):
+        normalized, absolute = (
+            np.array(rows[level, score], dtype=float) for score in ("normalized", "absolute")
+        )
+        for coverage, deviation, _, _, *thirds, lowest in (normalized, absolute):
+            assert coverage == pytest.approx(level, abs=0.02)
+            assert 0 < deviation < 0.03
+            assert np.mean(thirds) == pytest.approx(coverage, abs=0.002)
+            assert lowest <= min(thirds) + 0.001
+        assert normalized[4:7] == pytest.approx(level, abs=0.03)
+        assert absolute[4] > level + 0.03
+        assert absolute[6] < level - 0.03
+        # Interval scores.
+        assert normalized[3] < absolute[3]
+    # The width of a normal distribution's interval, twice 1.645 deviations of 1.75 on average.
+    assert float(rows[0.9, "normalized"][2]) == pytest.approx(5.76, rel=0.03)
+
+
+def test_one_split_has_no_deviation_between_splits(conformal):
+    predicted = known_predictions(conformal, n=300)
+    split = np.arange(100), np.arange(100, 300)
+    rows = table_cells(conformal.coverage_table("one", predicted, [split]) + "\n", "one")
+    assert {cells[1] for cells in rows.values()} == {"-"}
+
+
+def test_groups_are_never_calibrated_and_tested_on_at_once(conformal):
+    group = np.repeat(np.arange(30), np.arange(1, 31))
+    held_out = SimpleNamespace(y=np.zeros(len(group)), group=group)
+    splits = conformal.halves(held_out, SimpleNamespace(splits=4, seed=0))
+    tested = []
+
+    def intervals(score, levels, calibrate, test):
+        splits.append((calibrate, test))
+        tested.extend(test)
+        return None, np.zeros(len(test)), np.ones(len(test))
+
+    predicted = SimpleNamespace(y=held_out.y, intervals=intervals)
+    conformal.tested_once(predicted, "absolute", 0.9, group, 0)
+    assert len(splits) == 4 + 10
+    for calibrate, test in splits:
+        assert not set(group[calibrate]) & set(group[test])
+    for calibrate, test in splits[:4]:
+        assert len(set(group[calibrate])) == len(set(group[test])) == 15
+    assert sorted(tested) == list(range(len(group)))
+
+
+def test_replicates_have_a_deviation_where_there_are_two(conformal):
+    nan = np.nan
+    replicates = np.array([[1.0, 3.0, nan], [1.0, nan, nan], [1.0, 2.0, 3.0]])
+    rows = np.arange(3)
+    std = conformal.Assay(rows, rows, replicates, rows, rows).replicate_std()
+    np.testing.assert_allclose(std, [np.sqrt(2), nan, 1])
+
+
+def test_conformal_coverage_refuses_a_model_that_knows_all_held_out_rows(conformal):
+    model = SimpleNamespace(seen=lambda X: np.ones(len(X), dtype=bool))
+    with pytest.raises(SystemExit, match="trained on all rows of --calibrate"):
+        conformal.without_known(model, SimpleNamespace(X=np.zeros((5, 4, 10))))
+
+
+def test_conformal_coverage_names_the_extra_that_brings_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(SystemExit, match=r"pip install '\.\[plots\]'"):
+        runpy.run_path(str(CONFORMAL))
+
+
+def test_conformal_coverage_refuses_folds_that_are_not_there(conformal):
+    with pytest.raises(SystemExit, match=r"'tenth'.*The groups are: '0', '4'"):
+        conformal.main(["--rows", "50", "--validate", "tenth"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data", "table.tsv", "--split", "chrom"], "--data needs --replicates and --split"),
+        (["--calibrate", "1"], "--calibrate needs two folds or more"),
+        (["--calibrate", "0", "1"], "--calibrate and --validate must name different folds"),
+    ],
+)
+def test_conformal_coverage_refuses_options_that_do_not_fit(conformal, capsys, options, message):
+    with pytest.raises(SystemExit):
+        conformal.main(options)
+    assert message in capsys.readouterr().err

@@ -5,13 +5,16 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from sklearn.model_selection import KFold
 from skorch import NeuralNetRegressor
 from skorch.callbacks import Checkpoint, EarlyStopping, LRScheduler, TrainEndCheckpoint
 from torch import nn
 
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
 from sklearn_degu._inputs import is_dna
+from sklearn_degu.nets.losses import WeightedLoss
 from sklearn_degu.recipes import deepstarr_net, mlp_net, residualbind_net
+from tests.noisy import replicates_of
 from tests.toys import LENGTH, plain_skorch_net, tiny_conv_net, tiny_ensemble, tiny_net
 
 
@@ -162,6 +165,7 @@ class TestValidationRows:
             ({"X_val": np.zeros((4, 6))}, "need both X_val and y_val"),
             ({"y_val": np.zeros(4)}, "need both X_val and y_val"),
             ({"sample_weight_val": np.ones(4)}, "need both X_val and y_val"),
+            ({"replicates_val": np.ones((4, 3))}, "need both X_val and y_val"),
             (
                 {"X_val": np.zeros((4, 6)), "y_val": np.zeros(4), "sample_weight_val": [1.0]},
                 r"\(1,\), expected \(4,\)",
@@ -171,6 +175,84 @@ class TestValidationRows:
     def test_that_do_not_fit_are_refused(self, table, given, message):
         with pytest.raises(ValueError, match=message):
             tiny_ensemble().fit(*table, **given)
+
+
+def of_replicates(**params):
+    return tiny_ensemble(aleatoric="replicates", **params)
+
+
+class TestReplicates:
+    """They are made here from y, with the shape (40, 3)."""
+
+    @pytest.mark.parametrize("estimator", [of_replicates(), DistilledRegressor(of_replicates())])
+    @pytest.mark.parametrize(
+        ("bad", "message"),
+        [
+            (
+                lambda R: None,
+                r"none were passed: fit\(X, y, replicates=...\). Without .* use aleat",
+            ),
+            (
+                lambda R: R[:39],
+                r"shape \(39, 3\), but y, with 40 rows and 1 targets, needs \(40, n_r",
+            ),
+            (lambda R: R.T, r"shape \(3, 40\)"),
+            (lambda R: R[:, 0], r"shape \(40,\)"),
+            (lambda R: R[:, :, np.newaxis], r"shape \(40, 3, 1\)"),
+            (lambda R: R[:, np.newaxis, :, np.newaxis], r"shape \(40, 1, 3, 1\)"),
+            (lambda R: np.stack([R, R], axis=1), r"shape \(40, 2, 3\)"),
+            (lambda R: R[:, :1], "one measurement for every row, which has no spread"),
+            (lambda R: R[:, np.newaxis, :1], "learn the noise by aleatoric='heteroscedastic'"),
+            (lambda R: changed(R, np.inf), "Input replicates contains infinity"),
+            (lambda R: np.full((40, 3), "high"), "could not convert string to float"),
+            (lambda R: [*R[:39].tolist(), [1.0]], "inhomogeneous"),
+            (lambda R: np.full((40, 3), np.nan), "no training row with two replicates or more"),
+            (lambda R: np.where([True, False, False], R, np.nan), "Target 0 has no training row"),
+            (lambda R: np.tile(R[:, :1], 3), "target 0 agree exactly .* different measurements"),
+            (lambda R: np.full((40, 3), 0.1), "they have no noise to learn"),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore:.*fewer than two replicates")
+    def test_of_no_use_are_refused(self, table, estimator, bad, message):
+        X, y = table
+        with pytest.raises(ValueError, match=message):
+            estimator.fit(X, y, replicates=bad(replicates_of(y)))
+
+    @pytest.mark.parametrize(
+        ("bad", "message"),
+        [
+            (lambda R: R[:, 0], r"shape \(40, 3\), .* needs \(40, 2, n_replicates\); a missing"),
+            (lambda R: R.transpose(0, 2, 1), r"shape \(40, 3, 2\)"),
+            (lambda R: R.reshape(40, 6), r"shape \(40, 6\)"),
+            (lambda R: R[:, :1], r"shape \(40, 1, 3\)"),
+            (lambda R: R * np.array([[np.nan], [1]]), "Target 0 has no training row"),
+            (lambda R: R * np.array([[1], [np.nan]]), "Target 1 has no training row"),
+            (lambda R: R * np.array([[1], [0]]), "target 1 agree exactly"),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore:.*fewer than two replicates")
+    def test_of_several_targets_need_three_axes(self, table, bad, message):
+        X, y = table
+        with pytest.raises(ValueError, match=message):
+            of_replicates().fit(X, np.c_[y, -y], replicates=bad(replicates_of(np.c_[y, -y])))
+
+    def test_that_only_rows_held_out_have_are_refused(self, table):
+        X, y = table
+        replicates = replicates_of(y)
+        replicates[10:] = np.nan
+        with pytest.raises(ValueError, match="no training row with two replicates"), pytest.warns():
+            of_replicates(validation=KFold(4)).fit(X, y, replicates=replicates)
+
+    def test_of_validation_rows_are_checked_against_these(self, table):
+        X, y = table
+        given = {"X_val": X[:4], "y_val": y[:4], "replicates": replicates_of(y)}
+        with pytest.raises(ValueError, match=r"X_val cannot .* replicates has shape \(5, 3\)"):
+            of_replicates().fit(X, y, replicates_val=replicates_of(y[:5]), **given)
+
+    def test_of_no_use_are_refused_also_where_they_are_not_used(self, table):
+        X, y = table
+        with pytest.raises(ValueError, match="replicates has shape"):
+            tiny_ensemble().fit(X, y, replicates=replicates_of(y)[:39])
 
 
 class NoOutputs(nn.Module):
@@ -261,6 +343,66 @@ class TestParameters:
     def test_random_state_must_be_one(self, table):
         with pytest.raises(ValueError, match="cannot be used to seed"):
             tiny_ensemble(random_state="seed").fit(*table)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "allowed"),
+        [
+            ("aleatoric", "replicate", "None, 'replicates', 'heteroscedastic'"),
+            ("aleatoric", True, "'replicates'"),
+            ("likelihood", "normal", "'gaussian', 'beta', 'laplace'"),
+            ("likelihood", None, "'gaussian'"),
+            ("noise_of", "median", "'mean', 'replicate'"),
+            ("noise_of", None, "'mean'"),
+        ],
+    )
+    @pytest.mark.parametrize("make", [lambda e: e, DistilledRegressor], ids=["teacher", "student"])
+    def test_of_the_noise_must_be_one_of_their_values(self, table, make, name, value, allowed):
+        with pytest.raises(ValueError, match=f"{name} must be one of .*{allowed}.* got {value!r}"):
+            make(tiny_ensemble(**{name: value})).fit(*table)
+
+    @pytest.mark.parametrize(
+        ("weights", "message"),
+        [
+            ({"aleatoric": 1.0}, "weight for 'aleatoric', but the student's heads are mean, epist"),
+            ({"std": 1.0}, "weight for 'std'"),
+            ({"mean": 0}, "of the head 'mean' must be a positive number, got 0"),
+            ({"mean": -1.0}, "must be a positive number, got -1.0"),
+            ({"mean": np.nan}, "must be a positive number, got nan"),
+            ({"epistemic": np.inf}, "head 'epistemic' must be a positive number, got inf"),
+            ({"mean": "1"}, "must be a positive number, got '1'"),
+            ({"mean": True}, "must be a positive number, got True"),
+            ([1.0, 2.0], r"head_weights must be a dict .* got \[1.0, 2.0\]"),
+            ("mean", "head_weights must be a dict"),
+        ],
+    )
+    def test_head_weights_must_be_positive_and_of_a_head(self, table, weights, message):
+        with pytest.raises(ValueError, match=message):
+            DistilledRegressor(tiny_ensemble(), head_weights=weights).fit(*table)
+
+
+class TestLikelihood:
+    @pytest.mark.parametrize("likelihood", ["gaussian", "beta", "laplace"])
+    @pytest.mark.parametrize(
+        ("criterion", "message"),
+        [
+            ({"criterion": nn.HuberLoss}, "criterion HuberLoss, but is to be trained by .*Loss, w"),
+            ({"criterion": nn.L1Loss}, "Leave the net's criterion at MSELoss"),
+            ({"criterion": WeightedLoss}, "criterion WeightedLoss, .* which would replace it"),
+            ({"criterion": nn.MSELoss()}, "The net's criterion is an instance"),
+            ({"criterion__reduction": "sum"}, "Leave the net's criterion at MSELoss"),
+        ],
+    )
+    def test_replaces_no_criterion_that_was_chosen(self, table, likelihood, criterion, message):
+        ensemble = tiny_ensemble(
+            tiny_net(**criterion), aleatoric="heteroscedastic", likelihood=likelihood
+        )
+        with pytest.raises(ValueError, match=message):
+            ensemble.fit(*table)
+
+    def test_names_the_one_of_several_nets_that_chose(self, table):
+        nets = [("a", tiny_net()), ("b", tiny_net(criterion=nn.HuberLoss))]
+        with pytest.raises(ValueError, match="criterion HuberLoss"):
+            tiny_ensemble(nets, aleatoric="heteroscedastic").fit(*table)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,16 @@ def test_further_rows_are_shown_with_every_copy(augment):
     np.testing.assert_array_equal(taught.labels["mean"][-2:], UNLABELED[:, :1])
 
 
+def test_heads_weigh_as_they_say_in_every_copy():
+    taught = lessons(noisy)
+    heads = Heads.fit(taught.labels, loss_weights={"epistemic": 3.0})
+    first = taught.encoded(heads)
+    later = [taught.refreshed(heads) for _ in range(EPOCHS_A_COPY + 1)][-1]
+    for rows in (first, later):
+        np.testing.assert_array_equal(rows.target_weight, [1, 3])
+    assert taught.encoded(heads_of(taught)).target_weight is None
+
+
 def test_further_rows_have_the_average_weight():
     taught = lessons(unlabeled=UNLABELED, weight=np.array([1.0, 2, 3, 4, 5, 9]))
     np.testing.assert_array_equal(taught.weight, [1, 2, 3, 4, 5, 9, 4, 4])

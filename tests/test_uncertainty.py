@@ -36,12 +36,15 @@ class TestHeads:
         np.testing.assert_allclose(decoded["epistemic"], np.maximum(std, floor), rtol=1e-6)
 
     @given(arrays(-500, 500, (12, 4)), arrays(0, 1e3), TARGETS)
-    def test_deviations_are_never_negative_nor_nan(self, outputs, std, target):
+    def test_deviations_are_never_nan_nor_below_the_floor(self, outputs, std, target):
+        """A score of a conformal interval divides by them."""
         heads = Heads.fit({"mean": std, "epistemic": std}, target=target)
         with np.errstate(over="ignore"):
             decoded = heads.decode(outputs)["epistemic"]
+        average = std.mean(axis=0)
+        floor = DEVIATION_FLOOR * np.where(average > 0, average, 1)
         assert not np.isnan(decoded).any()
-        assert (decoded >= 0).all()
+        assert (decoded >= floor * (1 - 1e-12)).all()
 
     @given(arrays(-1e3, 1e3), arrays(1e-3, 1e3), TARGETS)
     def test_training_targets_are_standardised(self, mean, std, target):
@@ -70,6 +73,27 @@ class TestHeads:
         decoded = heads.decode(np.array([[1.0, -1.0, 0.0, 0.0]]))
         np.testing.assert_allclose(decoded["mean"], [[2, 10]])
         np.testing.assert_allclose(decoded["epistemic"], [[1, 1]])
+
+    def test_of_every_kind_keep_their_order(self):
+        values = {"mean": 1.0, "epistemic": 2.0, "aleatoric": 3.0}
+        labels = {name: np.full((4, 2), value) for name, value in values.items()}
+        heads = Heads.fit(labels)
+        assert heads.n_outputs == 6
+        assert heads.kinds == ("epistemic", "aleatoric")
+        decoded = heads.decode(heads.encode(labels))
+        assert list(decoded) == list(values)
+        for name, value in values.items():
+            np.testing.assert_allclose(decoded[name], value)
+
+    def test_weigh_alike_unless_told_otherwise(self):
+        labels = {name: np.ones((4, 2)) for name in ("mean", "epistemic", "aleatoric")}
+        assert Heads.fit(labels).output_weights is None
+        assert Heads.fit(labels, loss_weights={}).output_weights is None
+        assert Heads.fit(labels, loss_weights=dict.fromkeys(labels, 2)).output_weights is None
+        weighted = Heads.fit(labels, loss_weights={"aleatoric": 0.5, "mean": 3})
+        np.testing.assert_array_equal(weighted.output_weights, [3, 3, 1, 1, 0.5, 0.5])
+        kept = weighted.unbiased(np.zeros((4, 6)), labels)
+        np.testing.assert_array_equal(kept.output_weights, weighted.output_weights)
 
     def test_missing_measurements_stay_missing(self):
         mean = np.array([[1.0, np.nan], [3.0, 5.0], [np.nan, 7.0]])
@@ -115,6 +139,11 @@ class TestLinks:
         assert (np.diff(output[2:, 0]) > 0).all()
         np.testing.assert_array_equal(output[:3], [output[2]] * 3)
         np.testing.assert_allclose(link.inverse(output), np.maximum(std, 0.1))
+        np.testing.assert_allclose(link.inverse(output - 1000), 0.1)
+
+    def test_has_a_floor_in_proportion_to_the_unit(self):
+        link = LogVariance.relative_to(np.array([1.0, 1e6]))
+        np.testing.assert_array_equal(link.floor, [DEVIATION_FLOOR, 1e6 * DEVIATION_FLOOR])
 
 
 class TestMoments:
@@ -159,8 +188,9 @@ class TestCombine:
     def test_variances_are_added(self, kind, expected):
         np.testing.assert_allclose(combine(BOTH, kind), [expected])
 
-    def test_none_is_all_that_there_is(self):
-        np.testing.assert_allclose(combine({"epistemic": np.array([9.0])}, None), [3])
+    @pytest.mark.parametrize("kind", ["epistemic", "aleatoric"])
+    def test_none_is_all_that_there_is(self, kind):
+        np.testing.assert_allclose(combine({kind: np.array([9.0])}, None), [3])
 
     @pytest.mark.parametrize("kind", ["aleatoric", "total", "variance"])
     def test_a_kind_that_is_lacking_is_refused(self, kind):

@@ -6,6 +6,7 @@ from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, Predefi
 
 from sklearn_degu._inputs import Samples
 from sklearn_degu._validation import validation_split
+from tests.noisy import replicates_of
 from tests.toys import tiny_ensemble, tiny_net
 
 
@@ -95,9 +96,94 @@ class TestOfAnEnsemble:
         right, other = (tiny_ensemble(validation=splitter).fit(X, t).predict(X) for t in (y, wrong))
         np.testing.assert_array_equal(right, other)
 
+    @pytest.mark.parametrize("aleatoric", [None, "replicates", "heteroscedastic"])
+    def test_loss_is_of_the_noise_too(self, table, aleatoric):
+        X, y = table
+        options = {"replicates": replicates_of(y)} if aleatoric == "replicates" else {}
+        net = tiny_net(max_epochs=2)
+        ensemble = tiny_ensemble(net, aleatoric=aleatoric, validation=0.25).fit(X, y, **options)
+        assert np.isfinite(ensemble.history_["valid_loss"]).all()
+        assert (ensemble.history_["valid_loss"] != ensemble.history_["train_loss"]).all()
+
     def test_indices_count_the_rows_of_positive_weight(self, table):
         X, y = table
         weight = np.ones(40)
         weight[:20] = 0
         ensemble = tiny_ensemble(validation=KFold(4)).fit(X, y, sample_weight=weight)
         np.testing.assert_array_equal(ensemble.validation_indices_, np.arange(5))
+
+
+class TestReplicates:
+    """The net learns so little that its outputs and the loss are those of its first weights."""
+
+    def fit(self, X, y, lr=1e-12, **options):
+        net = tiny_net(max_epochs=1, lr=lr)
+        ensemble = tiny_ensemble(net, 1, aleatoric="replicates", **options.pop("params", {}))
+        return ensemble.fit(X, y, **options)
+
+    def valid_loss(self, table, replicates_val):
+        X, y = table
+        given = {"X_val": X[30:], "y_val": y[30:], "replicates_val": replicates_val}
+        return self.fit(X[:30], y[:30], replicates=replicates_of(y)[:30], **given).history_[
+            "valid_loss"
+        ]
+
+    def test_are_held_out_with_their_rows(self, table):
+        """Noise that only rows held out have changes no weight."""
+        X, y = table
+        quiet = replicates_of(y)
+        loud = replicates_of(y, np.where(np.arange(40) < 10, 9.0, 1.0))
+        params = {"validation": KFold(4)}
+        one, other = (
+            self.fit(X, y, lr=0.05, params=params, replicates=some) for some in (quiet, loud)
+        )
+        np.testing.assert_array_equal(one.predict(X), other.predict(X))
+        np.testing.assert_array_equal(one.history_["train_loss"], other.history_["train_loss"])
+        assert (one.history_["valid_loss"] != other.history_["valid_loss"]).all()
+
+    def test_of_rows_given_equal_those_held_out(self, table):
+        X, y = table
+        replicates = replicates_of(y)
+        split = self.fit(X, y, params={"validation": KFold(4)}, replicates=replicates)
+        given = {"X_val": X[:10], "y_val": y[:10], "replicates_val": replicates[:10]}
+        apart = self.fit(X[10:], y[10:], replicates=replicates[10:], **given)
+        np.testing.assert_array_equal(split.history_["valid_loss"], apart.history_["valid_loss"])
+        for kind, values in split.predict_components(X).items():
+            np.testing.assert_array_equal(apart.predict_components(X)[kind], values)
+
+    def test_are_part_of_what_a_training_stops_on(self, table):
+        y = table[1]
+        near, far = (
+            self.valid_loss(table, replicates_of(y[30:], deviation)) for deviation in (1, 30)
+        )
+        assert (far > near + 0.5).all()
+
+    def test_need_not_be_given_for_validation_rows(self, table):
+        """The loss is then that of the mean."""
+        X, y = table
+        given = {"X_val": X[30:], "y_val": y[30:]}
+        alone = self.fit(X[:30], y[:30], replicates=replicates_of(y)[:30], **given)
+        scale = alone.predict_members(X[30:])[0] - y[30:]
+        expected = np.mean((scale / y[:30].std()) ** 2)
+        np.testing.assert_allclose(alone.history_["valid_loss"], [expected], rtol=1e-6)
+        assert np.isfinite(alone.predict_uncertainty(X)).all()
+
+    def test_without_a_spread_count_as_none(self, table):
+        y = table[1]
+        single = np.c_[y[30:], np.full((10, 2), np.nan)]
+        np.testing.assert_array_equal(self.valid_loss(table, single), self.valid_loss(table, None))
+
+    def test_without_a_spread_leave_the_noise_as_it_is_without_them(self, table):
+        X, y = table
+        replicates = replicates_of(y)
+        given = {"replicates": replicates[:30], "X_val": X[30:], "y_val": y[30:]}
+        single = np.c_[y[30:], np.full((10, 2), np.nan)]
+        none, some = (
+            self.fit(X[:30], y[:30], replicates_val=part, **given).predict_uncertainty(X)
+            for part in (None, single)
+        )
+        np.testing.assert_array_equal(none, some)
+
+    def test_may_be_more_than_those_of_training(self, table):
+        y = table[1]
+        assert np.isfinite(self.valid_loss(table, replicates_of(y[30:], n_replicates=7))).all()

@@ -67,6 +67,14 @@ class TestBatches:
             assert torch.equal(y, 2 * batch)
             assert torch.equal(weight, 3 * batch + 1)
 
+    def test_keep_the_weights_of_single_targets_with_their_rows(self):
+        X = np.arange(20.0).reshape(20, 1)
+        data = InMemoryDataset(
+            X, np.hstack([X, X]), X[:, 0] + 1, np.hstack([X, 2 * X]), dtype=torch.float64
+        )
+        for batch, (_, weight) in InMemoryBatches(data, 6, shuffle=True):
+            assert torch.equal(weight, (batch + 1) * batch * torch.tensor([1.0, 2.0]).double())
+
     def test_are_shuffled_by_the_generator_given(self):
         orders = [
             rows_of(
@@ -82,6 +90,12 @@ class TestBatches:
         batches = InMemoryBatches(dataset(refresh=lambda: next(new)), 4, shuffle=True)
         assert [len(rows_of(batches)) for _ in range(3)] == [10, 3, 3]
         assert (batches.dataset.X == 7).all()
+
+    def test_take_the_weights_of_targets_that_an_epoch_refreshes(self):
+        new = Rows(np.zeros((3, 2)), np.zeros((3, 1)), None, np.array([5.0]))
+        batches = InMemoryBatches(dataset(refresh=lambda: new), 4, shuffle=True)
+        ((_, (_, weight)),) = batches
+        assert torch.equal(weight, torch.full((3, 1), 5.0))
 
     def test_are_not_refreshed_by_validation(self):
         data = dataset(refresh=lambda: pytest.fail("refreshed"))
@@ -134,3 +148,20 @@ class TestTargets:
     def test_that_are_missing_need_no_weights_of_rows(self):
         _, weight = split_targets(np.array([[np.nan, 1.0]]), None)
         np.testing.assert_array_equal(weight, [[0, 1]])
+
+    @pytest.mark.parametrize("shape", [(2,), (3, 2)])
+    def test_have_weights_of_their_own_beside_those_of_rows(self, shape):
+        y, rows, single = np.ones((3, 2)), np.array([1.0, 2.0, 5.0]), np.arange(1.0, 7.0)
+        single = np.resize(single, shape)
+        np.testing.assert_array_equal(
+            split_targets(y, None, single)[1], np.broadcast_to(single, (3, 2))
+        )
+        np.testing.assert_array_equal(
+            split_targets(y, rows, single)[1], rows[:, np.newaxis] * single
+        )
+
+    def test_that_are_missing_weigh_nothing_whatever_their_weight(self):
+        y = np.array([[1.0, np.nan], [3.0, 4.0]])
+        targets, weight = split_targets(y, None, np.array([2.0, 7.0]))
+        np.testing.assert_array_equal(targets, [[1, 0], [3, 4]])
+        np.testing.assert_array_equal(weight, [[2, 0], [2, 7]])

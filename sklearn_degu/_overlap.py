@@ -1,0 +1,45 @@
+"""Calibration rows that a fitted estimator knows already."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+
+from sklearn_degu._calibration import CalibratedRegressor
+
+
+def describe_overlap(estimator: Any, X: Any) -> str:
+    """Say how many calibration rows an estimator knows, and why it matters; nothing if none."""
+    seen = rows_seen(estimator, X)
+    if seen is None or not seen.any():
+        return ""
+    return (
+        f"{np.count_nonzero(seen)} of the {len(seen)} calibration rows equal rows (on either "
+        "strand) that the estimator was trained or stopped on. Its errors are smaller there than "
+        "on new rows, so that intervals would be too narrow."
+    )
+
+
+def rows_seen(estimator: Any, X: Any) -> NDArray[np.bool_] | None:
+    """Return which rows a fitted estimator was trained or stopped on, or None if it cannot say.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; of a Pipeline the last step is asked, about the rows that the others transform.
+    X : array-like of n rows
+        As the estimator reads them.
+    """
+    if isinstance(estimator, FrozenEstimator):
+        return rows_seen(estimator.estimator, X)
+    if isinstance(estimator, CalibratedRegressor):
+        return rows_seen(estimator.estimator_, X)
+    if isinstance(estimator, Pipeline):
+        before = estimator[:-1]
+        return rows_seen(estimator.steps[-1][1], before.transform(X) if len(before) else X)
+    seen = getattr(estimator, "seen", None)
+    return None if seen is None else np.asarray(seen(X))

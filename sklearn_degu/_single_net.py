@@ -1,0 +1,159 @@
+"""What the regressors of one net share: its training."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
+from skorch import NeuralNet
+
+from sklearn_degu._base import NeuralRegressor
+from sklearn_degu._inputs import check_fit_data, compute_dtype
+from sklearn_degu._noise import Objective
+from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
+from sklearn_degu.ensemble import MAX_SEED
+from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
+from sklearn_degu.nets.losses import HeadLoss
+from sklearn_degu.nets.prediction import warn_if_constant
+from sklearn_degu.nets.progress import EpochReporter, tidy_history
+from sklearn_degu.nets.training import train_net
+from sklearn_degu.uncertainty import Heads, available_kinds
+
+
+class SingleNetRegressor(NeuralRegressor):
+    """Regressor that trains one net as :class:`EnsembleRegressor` trains a member.
+
+    Subclasses say by which loss, and read their predictions from the net's outputs.
+    """
+
+    _loss: ClassVar[type[HeadLoss]]
+    _components: ClassVar[tuple[str, ...]]
+
+    net: Any
+    validation: Any
+    random_state: Any
+    verbose: int
+
+    net_: NeuralNet
+    history_: NDArray[Any]
+    validation_indices_: NDArray[np.intp] | None
+    _heads: Heads
+    _prediction_seed: int
+
+    @abstractmethod
+    def _check_params(self) -> None:
+        """Raise if a parameter that only the subclass has is not usable."""
+
+    @abstractmethod
+    def _default_net(self) -> NeuralNet:
+        """Return the net that ``net=None`` stands for."""
+
+    @abstractmethod
+    def _prepared(self, net: NeuralNet) -> NeuralNet:
+        """Return a configured net as it is to be trained; raise if the method cannot use it."""
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of the net as ``net__name``.
+
+        Parameters
+        ----------
+        **params : object
+            Names and values.
+
+        Returns
+        -------
+        self : object
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is unknown, or set under ``net=None``.
+        """
+        inner = [key for key in params if key.startswith("net__")]
+        if inner and params.get("net", self.net) is None:
+            raise ValueError(
+                f"Cannot set {inner[0]}: net=None stands for a net that is made at fit. Pass the "
+                "net itself, such as net=recipes.mlp_net(), and then set its parameters."
+            )
+        super().set_params(**params)
+        return self
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train the net.
+
+        Parameters
+        ----------
+        X, y, sample_weight, groups, X_val, y_val, sample_weight_val
+            As for :meth:`EnsembleRegressor.fit`.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data, a parameter or the net is not usable; the message says how to mend it.
+        TrainingDivergedError
+            If a loss becomes NaN or infinite.
+        """
+        self._check_params()
+        net = self._default_net() if self.net is None else self.net
+        check_net(net)
+        samples = check_fit_data(self, X, y, sample_weight, groups, sequences=is_sequence_net(net))
+        random_state = check_random_state(self.random_state)
+        validation_seed, seed, self._prediction_seed = (
+            random_state.randint(MAX_SEED) for _ in range(3)
+        )
+        given = GivenRows(X_val, y_val, sample_weight_val)
+        rows = training_rows(self, samples, self.validation, validation_seed, given)
+        rows.check_measured()
+        learned = replace(Objective.fit(rows.train), loss=self._loss)
+        self.net_ = self._trained(net, learned, rows, seed)
+        self.history_ = tidy_history([self.net_])
+        self.validation_indices_ = rows.indices
+        self.uncertainty_kinds_ = available_kinds(self._components)
+        self.n_outputs_ = learned.heads.n_targets
+        self._heads = learned.heads
+        self._remember(rows)
+        self._y_ndim = np.asarray(y).ndim
+        return self
+
+    def _trained(
+        self, net: NeuralNet, learned: Objective, rows: TrainingRows, seed: int
+    ) -> NeuralNet:
+        n_targets = learned.heads.n_targets
+        configured = configure(
+            net,
+            n_outputs=learned.loss.outputs_a_column * n_targets,
+            input_shape=self.input_shape_,
+            validated=rows.valid is not None,
+            loss=learned.loss,
+        )
+        train = learned.rows(rows.train)
+        fitted = train_net(
+            self._prepared(configured),
+            train,
+            None if rows.valid is None else learned.rows(rows.valid),
+            seed=seed,
+            dtype=compute_dtype(rows.train.X),
+            reporter=EpochReporter("net", verbose=self.verbose),
+        )
+        warn_if_constant(fitted, train, "The net", n_targets)
+        return fitted
