@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from accuracy import Data, Split, fit_members, fit_student
+from runs import StoredPredictions
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_degu import ConformalRegressor, EnsembleRegressor
@@ -104,13 +105,15 @@ def print_table(title: str, columns: list[str], rows: dict[str, np.ndarray]) -> 
 def report_halves(options: argparse.Namespace, model: Any, test: Rows) -> None:
     groups = kmer_groups(test.sequences)
     labels = np.unique(groups)
+    stored = StoredPredictions(*model.predict(test.X, return_std=True))
+    test = test._replace(X=np.arange(len(test.y))[:, np.newaxis])
     columns = [f"{target} at {level}" for level in LEVELS for target in options.targets]
     for score in ("normalized", "absolute"):
         coverages, widths, by_origin = [], [], []
         for seed in range(options.halves):
             chosen = np.random.default_rng(seed).permutation(labels)[: len(labels) // 2]
             first = np.isin(groups, chosen)
-            regressor = calibrated(model, test.take(first), conformity_score=score)
+            regressor = calibrated(stored, test.take(first), conformity_score=score)
             rest = test.take(~first)
             coverage, width = covered(regressor, rest)
             coverages.append(coverage.ravel())
@@ -131,22 +134,23 @@ def report_halves(options: argparse.Namespace, model: Any, test: Rows) -> None:
         print_table(f"{score} score", columns, table)
 
 
-def report_promoters(options: argparse.Namespace, model: Any, test: Rows, promoters: Rows) -> None:
+def report_promoters(
+    options: argparse.Namespace, model: Any, train: Split, test: Rows, promoters: Rows
+) -> None:
     columns = [f"{target} at {level}" for level in LEVELS for target in options.targets]
-    half = np.random.default_rng(0).random(len(promoters.X)) < 0.5
     # The ratio is learned on rows that are neither calibrated nor tested on.
-    source = np.random.default_rng(1).random(len(test.X)) < 0.5
-    ratio = estimate_likelihood_ratio(test.X[source], promoters.X[half], random_state=0)
-    calibration, rest = test.take(~source), promoters.take(~half)
+    half = np.random.default_rng(0).random(len(promoters.X)) < 0.5
+    ratio = estimate_likelihood_ratio(train.X, promoters.X[half], random_state=0)
+    rest = promoters.take(~half)
     table = {}
     for name, params in (
         ("without weights", {}),
         ("with weights", {"likelihood_ratio": ratio}),
     ):
-        coverage, width = covered(calibrated(model, calibration, **params), rest)
+        coverage, width = covered(calibrated(model, test, **params), rest)
         table[f"{name}: coverage"], table[f"{name}: width"] = coverage.ravel(), width.ravel()
     print_table(f"{len(rest.X)} promoters", columns, table)
-    weights = ratio(calibration.X)
+    weights = ratio(test.X)
     print(f"{len(weights)} calibration rows are worth {effective_sample_size(weights):.0f}.\n")
 
 
@@ -187,7 +191,7 @@ def main() -> None:
     data, test, promoters = load(options)
     model = fitted_model(options, data)
     report_halves(options, model, test)
-    report_promoters(options, model, test, promoters)
+    report_promoters(options, model, data.train, test, promoters)
     report_tests(options, test, promoters)
 
 

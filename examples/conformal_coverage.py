@@ -49,8 +49,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
-from sklearn_degu import DistilledRegressor, EnsembleRegressor
-from sklearn_degu.conformal import ConformalRegressor, PredictionInterval
+from sklearn_degu import ConformalRegressor, DistilledRegressor, EnsembleRegressor
+from sklearn_degu.conformal import PredictionInterval
 from sklearn_degu.datasets import GroupHoldOut, make_mpra, read_table
 from sklearn_degu.displays import CoverageDisplay, GroupCoverageDisplay, PredictionIntervalDisplay
 from sklearn_degu.metrics import (

@@ -1,6 +1,7 @@
 """Ensembles of neural networks, distilled into one, for DNA sequences and tables."""
 
+from sklearn_degu.conformal import ConformalRegressor
 from sklearn_degu.distillation import DistilledRegressor
 from sklearn_degu.ensemble import EnsembleRegressor
 
-__all__ = ["DistilledRegressor", "EnsembleRegressor"]
+__all__ = ["ConformalRegressor", "DistilledRegressor", "EnsembleRegressor"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from skorch import NeuralNet
+from sklearn.linear_model import GammaRegressor
 
 from sklearn_degu._inputs import Samples
 from sklearn_degu._validation import TrainingRows
@@ -21,18 +22,101 @@ from sklearn_degu.nets.losses import (
     ReplicateLoss,
     WeightedLoss,
 )
-from sklearn_degu.nets.prediction import forward
 from sklearn_degu.uncertainty import Array, Head, Heads, LogVariance
 
 Aleatoric = Literal["replicates", "heteroscedastic"]
 Likelihood = Literal["gaussian", "beta", "laplace"]
 NoiseOf = Literal["mean", "replicate"]
 
+# Fewer validation rows with a spread say too little of a target's noise to calibrate it on.
+MIN_VALIDATION = 20
+
+# Draws the slope of a NoiseMap towards 1, as if it were known to 0.3 beforehand.
+SLOPE_PENALTY = 10.0
+
 LIKELIHOODS: dict[str, type[HeadLoss]] = {
     "gaussian": GaussianLoss,
     "beta": BetaGaussianLoss,
     "laplace": LaplaceLoss,
 }
+
+
+@dataclass(frozen=True)
+class NoiseMap:
+    r"""What makes of the members' mean variance the variance of the noise.
+
+    The mean of several predictions, each right on average for the rows that it singles out, is
+    spread less than the truth: what one member rightly says is diluted by the others. The map is
+    log-linear, :math:`u \, e^{a} (v / u)^{b}`, with :math:`b` usually above 1.
+
+    Attributes
+    ----------
+    unit : ndarray of shape (n_targets,)
+        The variance :math:`u` that the members' variances are relative to.
+    level, slope : ndarray of shape (n_targets,)
+        :math:`a` and :math:`b`.
+    """
+
+    unit: Array
+    level: Array
+    slope: Array
+
+    @classmethod
+    def identity(cls, n_targets: int) -> NoiseMap:
+        """Return the map that changes nothing."""
+        return cls(np.ones(n_targets), np.zeros(n_targets), np.ones(n_targets))
+
+    @classmethod
+    def fit(
+        cls, unit: Array, variance: Array, measured: Array, weight: Array, *, with_slope: bool
+    ) -> NoiseMap:
+        """Fit the map to sample variances, by their gamma likelihood.
+
+        Parameters
+        ----------
+        unit : ndarray of shape (n_targets,)
+            Unit of the variances.
+        variance : ndarray of shape (n, n_targets)
+            The members' mean variance.
+        measured, weight : ndarray of shape (n, n_targets)
+            Sample variance of the replicates, and its weight, 0 where there is none.
+        with_slope : bool
+            Whether to fit the slope too, which is drawn towards 1.
+        """
+        relative = np.log(variance / unit)
+        fits = [
+            _log_linear(
+                relative[rows, t], (measured / variance)[rows, t], weight[rows, t], with_slope
+            )
+            for t, rows in enumerate((weight > 0).T)
+        ]
+        level, extra = np.array(fits).T
+        return cls(unit, level, 1 + extra)
+
+    @classmethod
+    def mean(cls, maps: Sequence[NoiseMap]) -> NoiseMap:
+        """Return one map for members that were calibrated apart."""
+        return cls(
+            np.exp(np.mean([np.log(part.unit) for part in maps], axis=0)),
+            np.mean([part.level for part in maps], axis=0),
+            np.mean([part.slope for part in maps], axis=0),
+        )
+
+    def __call__(self, variance: Array) -> Array:
+        """Map variances of shape (n, n_targets)."""
+        mapped: Array = self.unit * np.exp(self.level) * (variance / self.unit) ** self.slope
+        return mapped
+
+
+def _log_linear(x: Array, ratio: Array, weight: Array, with_slope: bool) -> tuple[float, float]:
+    """Return intercept and slope of the logarithm of the expected ratio."""
+    mean = float(np.average(ratio, weights=weight))
+    if not with_slope or mean == 0:
+        return (np.log(mean) if mean > 0 else 0.0), 0.0
+    model = GammaRegressor(alpha=SLOPE_PENALTY / len(x), max_iter=1000)
+    # The gamma likelihood is defined for positive values; equal replicates have variance 0.
+    model.fit(x[:, np.newaxis], np.maximum(ratio, np.finfo(np.float64).tiny), weight)
+    return float(model.intercept_), float(model.coef_[0])
 
 
 @dataclass(frozen=True)
@@ -68,9 +152,17 @@ class Objective:
         """Return rows with the targets of the loss."""
         return Rows(samples.X, self.heads.heads["mean"].encode(samples.y), samples.weight)
 
-    def calibrated(self, net: NeuralNet, rows: TrainingRows) -> Heads:
-        """Return the heads of a fitted net, with what is set only after training."""
-        return self.heads
+    def noise_map(self, variance: Callable[[NDArray[Any]], Array], rows: TrainingRows) -> NoiseMap:
+        """Return what makes of the members' mean variance that of the noise.
+
+        Parameters
+        ----------
+        variance : callable
+            Maps X to the mean of the members' noise variances, (n, n_targets).
+        rows : TrainingRows
+            The rows of the fit.
+        """
+        return NoiseMap.identity(self.heads.n_targets)
 
 
 class ReplicateObjective(Objective):
@@ -106,27 +198,24 @@ class ReplicateObjective(Objective):
             return means._replace(y=np.hstack([means.y, variance]))
         variance, freedom = _spread(samples.replicates)
         relative = variance / np.exp(self.heads.heads["aleatoric"].loc)
-        importance = np.hstack([np.ones_like(freedom), np.maximum(freedom, 0) / 2])
+        # Half the degrees of freedom, but never so much that the mean would drown.
+        noise_weight = np.maximum(freedom, 0) / max(2.0, self.loss_params["freedom"])
+        importance = np.hstack([np.ones_like(freedom), noise_weight])
         return means._replace(y=np.hstack([means.y, relative]), target_weight=importance)
 
-    def calibrated(self, net: NeuralNet, rows: TrainingRows) -> Heads:
-        """Return heads whose variance has the mean of the replicates' variance.
-
-        Over the validation rows, if they have replicates, because a net knows the noise of its
-        training rows too well.
-        """
+    def noise_map(self, variance: Callable[[NDArray[Any]], Array], rows: TrainingRows) -> NoiseMap:
+        """Fit the map to the replicates of the validation rows, or else of the training rows."""
         valid = rows.valid
-        part = rows.train if valid is None or valid.replicates is None else valid
-        variance, freedom = _spread(_replicates_of(part))
+        part, slope_known = rows.train, False
+        if valid is not None and valid.replicates is not None:
+            n_known = (~np.isnan(valid.replicates)).sum(axis=-1) > 1
+            if n_known.sum(axis=0).min() >= MIN_VALIDATION:
+                part, slope_known = valid, True
+        measured, freedom = _spread(_replicates_of(part))
         weight = _freedom_weights(freedom, part.weight)
-        predicted = self.heads.decode(forward(net, part.X))["aleatoric"] ** 2
-        ratio = _weighted_mean(variance, weight) / _weighted_mean(predicted, weight)
-        head = self.heads.heads["aleatoric"]
-        # Validation rows without a spread say nothing of the factor.
-        factor = np.sqrt(np.where(ratio > 0, ratio, 1.0))
-        return replace(
-            self.heads, heads={**self.heads.heads, "aleatoric": replace(head, factor=factor)}
-        )
+        unit = np.exp(self.heads.heads["aleatoric"].loc)
+        # A net knows its training rows too well to tell how far it spreads other ones.
+        return NoiseMap.fit(unit, variance(part.X), measured, weight, with_slope=slope_known)
 
 
 class LikelihoodObjective(Objective):

@@ -52,9 +52,12 @@ class SingleNetRegressor(NeuralRegressor):
     def _default_net(self) -> NeuralNet:
         """Return the net that ``net=None`` stands for."""
 
-    @abstractmethod
-    def _prepared(self, net: NeuralNet) -> NeuralNet:
-        """Return a configured net as it is to be trained; raise if the method cannot use it."""
+    def _check_configured(self, net: NeuralNet) -> None:
+        """Raise if the method cannot use a net that is sized for the data."""
+
+    def _loss_params(self) -> dict[str, Any]:
+        """Return the parameters of the loss."""
+        return {}
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, those of the net as ``net__name``.
@@ -145,10 +148,12 @@ class SingleNetRegressor(NeuralRegressor):
             input_shape=self.input_shape_,
             validated=rows.valid is not None,
             loss=learned.loss,
+            loss_params=self._loss_params(),
         )
+        self._check_configured(configured)
         train = learned.rows(rows.train)
         fitted = train_net(
-            self._prepared(configured),
+            configured,
             train,
             None if rows.valid is None else learned.rows(rows.valid),
             seed=seed,

@@ -147,8 +147,8 @@ class MCDropoutRegressor(SingleNetRegressor):
     def _default_net(self) -> NeuralNet:
         return mlp_net(module__dropout=0.1)
 
-    def _prepared(self, net: NeuralNet) -> NeuralNet:
-        """Return the net as it is, if there is dropout in it."""
+    def _check_configured(self, net: NeuralNet) -> None:
+        """Raise if there is no dropout in the net."""
         built = clone(net)
         with global_generator(seed=0):
             built.initialize()
@@ -168,7 +168,6 @@ class MCDropoutRegressor(SingleNetRegressor):
                 UserWarning,
                 stacklevel=4,
             )
-        return net
 
 
 class EvidentialRegressor(SingleNetRegressor):
@@ -291,6 +290,5 @@ class EvidentialRegressor(SingleNetRegressor):
     def _default_net(self) -> NeuralNet:
         return mlp_net()
 
-    def _prepared(self, net: NeuralNet) -> NeuralNet:
-        """Return the net with the factor of its loss."""
-        return net.set_params(criterion__regularization=self.regularization)
+    def _loss_params(self) -> dict[str, Any]:
+        return {"regularization": self.regularization}

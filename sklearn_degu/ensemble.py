@@ -23,6 +23,7 @@ from sklearn_degu._named_nets import NamedNetsMixin
 from sklearn_degu._noise import (
     Aleatoric,
     Likelihood,
+    NoiseMap,
     NoiseOf,
     Objective,
     check_noise_parameters,
@@ -251,8 +252,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.fingerprint_ = None if rows.indices is None else fingerprint(samples.X)
         self.n_replicates_ = learned.n_replicates
         self._remember(rows)
-        heads = [learned.calibrated(net, rows) for net in self.estimators_]
-        return self._assemble(heads, y_ndim=np.asarray(y).ndim)
+        self._assemble([learned.heads] * self.n_estimators, y_ndim=np.asarray(y).ndim)
+        self._noise_map = learned.noise_map(lambda X: self._moments(X)[2], rows)
+        return self
 
     @classmethod
     def from_fitted(
@@ -303,6 +305,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         ensemble = cls(net=first.net, n_estimators=len(nets), **noise)
         ensemble.estimators_ = nets
         ensemble.n_replicates_ = np.median([part.n_replicates_ for part in parts], axis=0)
+        ensemble._noise_map = NoiseMap.mean([part._noise_map for part in parts])
         ensemble.input_shape_ = first.input_shape_
         ensemble.n_features_in_ = math.prod(first.input_shape_)
         ensemble.history_ = tidy_history(nets)
@@ -331,17 +334,25 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         return self._like_y(np.stack([member["mean"] for member in members]))
 
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
-        """Stream over the members: memory does not grow with their number."""
+        mean, spread, noise = self._moments(X)
+        noise = self._noise_map(noise)
+        if self.noise_of == "mean":
+            noise = noise / self.n_replicates_
+        variances = {"epistemic": spread, "aleatoric": noise}
+        return mean, {kind: variances[kind] for kind in self.uncertainty_kinds_ if kind != "total"}
+
+    def _moments(self, X: NDArray[Any]) -> tuple[Array, Array, Array]:
+        """Return mean and variance of the members' means, and the mean of their noise variances.
+
+        Streams over the members: memory does not grow with their number.
+        """
         mean, squares, noise = np.zeros(()), np.zeros(()), np.zeros(())
         for count, member in enumerate(self._members(X), start=1):
             deviation = member["mean"] - mean
             mean = mean + deviation / count
             squares = squares + deviation * (member["mean"] - mean)
             noise = noise + (member.get("aleatoric", np.zeros(())) ** 2 - noise) / count
-        variances = {"epistemic": squares / len(self.estimators_), "aleatoric": noise}
-        if self.noise_of == "mean":
-            variances["aleatoric"] = noise / self.n_replicates_
-        return mean, {kind: variances[kind] for kind in self.uncertainty_kinds_ if kind != "total"}
+        return mean, squares / len(self.estimators_), noise
 
     def _members(self, X: NDArray[Any]) -> Iterable[dict[str, Array]]:
         """Return what every member predicts by its heads, in the order of the members."""
@@ -477,5 +488,6 @@ def _fitted_part(
             f"A member cannot read samples of input_shape={tuple(input_shape)}: {error}"
         ) from error
     ensemble.n_replicates_ = np.ones(n_outputs)
+    ensemble._noise_map = NoiseMap.identity(n_outputs)
     ensemble._seen_rows = np.empty(0, dtype=np.uint64)
     return ensemble._assemble([Heads.unscaled_mean(n_outputs)], y_ndim=1 if n_outputs == 1 else 2)

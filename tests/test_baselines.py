@@ -57,6 +57,18 @@ class WithoutLayers(nn.Module):
         return self.output(nn.functional.dropout(x, 0.5, self.training))
 
 
+class ThinnedSum(nn.Module):
+    """The sum of the features but for those dropped; its weight hardly learns."""
+
+    def __init__(self, n_outputs):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+        self.tiny = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        return self.drop(x).sum(dim=1, keepdim=True) + 1e-9 * self.tiny
+
+
 class WithAttention(nn.Module):
     def __init__(self, n_features, n_outputs, dropout=0.1):
         super().__init__()
@@ -173,6 +185,13 @@ class TestBothBaselines:
         losses = model.history_["valid_loss"]
         assert np.isfinite(losses).all()
         np.testing.assert_array_equal(given.history_["valid_loss"], losses)
+        shifted = fast(baseline).fit(X[kept], y[kept], X_val=X[held_out], y_val=y[held_out] + 100)
+        assert (shifted.history_["valid_loss"] > 2 * losses).all()
+
+    def test_knows_the_rows_that_it_was_trained_or_stopped_on(self, baseline, table):
+        X, y = table
+        model = fast(baseline, validation=0.25).fit(X[:20], y[:20])
+        np.testing.assert_array_equal(model.seen(X), np.arange(len(X)) < 20)
 
     def test_a_fraction_of_the_rows_is_held_out_at_random(self, baseline, table):
         assert len(fast(baseline, validation=0.25).fit(*table).validation_indices_) == 10
@@ -342,6 +361,16 @@ class TestMCDropout:
         assert not np.allclose(
             model.predict(X), y.mean() + y.std() * model.net_.predict(X)[:, 0], rtol=1e-3
         )
+
+    def test_random_state_decides_the_masks_in_prediction(self, table):
+        X, y = table
+        net = tiny_net(ThinnedSum)
+        one, again, other = (
+            fast(MCDropoutRegressor, net, random_state=seed).fit(X, y).predict(X)
+            for seed in (0, 0, 1)
+        )
+        np.testing.assert_array_equal(one, again)
+        assert not np.allclose(one, other, rtol=1e-2)
 
     def test_a_users_dropout_works(self, table):
         X, y = table

@@ -25,9 +25,9 @@ class Remembering(RegressorMixin, BaseEstimator):
     def __init__(self, random_state=None):
         self.random_state = random_state
 
-    def fit(self, X, y, sample_weight=None, groups=None, X_val=None, y_val=None):
+    def fit(self, X, y, sample_weight=None, groups=None, X_val=None, y_val=None, X_unlabeled=None):
         self.X_, self.y_, self.sample_weight_, self.groups_ = X, y, sample_weight, groups
-        self.X_val_, self.y_val_ = X_val, y_val
+        self.X_val_, self.y_val_, self.X_unlabeled_ = X_val, y_val, X_unlabeled
         return self
 
     def predict(self, X, return_std=False, kind="total"):
@@ -162,8 +162,8 @@ class TestFitParameters:
         np.testing.assert_array_equal(model.rows_.sample_weight, model.rows_.y)
 
     def test_of_other_rows_stay_as_they_are_even_if_they_are_as_many(self):
-        model = Calibrated(Remembering()).fit(X, y, X_val=X, y_val=y)
-        assert model.estimator_.X_val_ is X
+        model = Calibrated(Remembering()).fit(X, y, X_val=X, y_val=y, X_unlabeled=X)
+        assert model.estimator_.X_val_ is model.estimator_.X_unlabeled_ is X
         assert model.estimator_.y_val_ is y
         assert model.rows_.sample_weight is None
 

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
 from sklearn_degu.sequences import SequenceEncoder
+from tests.noisy import replicates_of
 from tests.toys import LENGTH, tiny_conv_net, tiny_ensemble, tiny_net
 
 
@@ -183,6 +184,131 @@ class TestModelSelection:
         scores = cross_validate(ensemble, X, y, cv=KFold(2), params=params, error_score="raise")
         expected = tiny_ensemble().fit(X[20:], y[20:], sample_weight=np.arange(21.0, 41))
         assert scores["test_score"][0] == expected.score(X[:20], y[:20])
+
+
+def noisy(make):
+    """Return an estimator of this kind that learns the noise of replicates."""
+    teacher = tiny_ensemble(aleatoric="replicates")
+    return teacher if make is tiny_ensemble else tiny_degu(teacher)
+
+
+MAKES = pytest.mark.parametrize("make", [tiny_ensemble, tiny_degu])
+
+
+class TestReplicates:
+    def halves(self, table, make, replicates):
+        """Return what two folds must predict, for the rows in order."""
+        X, y = table
+        parts = [slice(20, 40), slice(0, 20)]
+        fitted = [noisy(make).fit(X[rows], y[rows], replicates=replicates[rows]) for rows in parts]
+        return np.concatenate(
+            [
+                model.predict_uncertainty(X[rows], kind="total")
+                for model, rows in zip(fitted, reversed(parts), strict=True)
+            ]
+        )
+
+    def cross_validated(self, table, estimator, params):
+        X, y = table
+        found = cross_validate(
+            estimator,
+            X,
+            y,
+            cv=KFold(2),
+            params=params,
+            error_score="raise",
+            return_estimator=True,
+            return_indices=True,
+        )
+        return np.concatenate(
+            [
+                model.predict_uncertainty(X[rows], kind="total")
+                for model, rows in zip(found["estimator"], found["indices"]["test"], strict=True)
+            ]
+        )
+
+    @MAKES
+    @pytest.mark.parametrize("several", [False, True])
+    def test_are_sliced_by_cross_validation(self, table, make, several):
+        X, y = table
+        y = np.c_[y, -y] if several else y
+        replicates = replicates_of(y, np.abs(y) + 0.1)
+        found = self.cross_validated((X, y), noisy(make), {"replicates": replicates})
+        np.testing.assert_array_equal(found, self.halves((X, y), make, replicates))
+
+    @MAKES
+    def test_are_routed_by_cross_validation_on_request(self, table, make, routing):
+        replicates = replicates_of(table[1])
+        estimator = noisy(make).set_fit_request(replicates=True)
+        found = self.cross_validated(table, estimator, {"replicates": replicates})
+        np.testing.assert_array_equal(found, self.halves(table, make, replicates))
+
+    @MAKES
+    def test_without_a_request_are_not_dropped_in_silence(self, table, make, routing):
+        with pytest.raises(sklearn.exceptions.UnsetMetadataPassedError, match="replicates"):
+            self.cross_validated(table, noisy(make), {"replicates": replicates_of(table[1])})
+
+    @MAKES
+    def test_reach_the_last_step_of_a_pipeline(self, table, make):
+        X, y = table
+        pipeline = make_pipeline(StandardScaler(), noisy(make))
+        name = pipeline.steps[-1][0]
+        pipeline.fit(X, y, **{f"{name}__replicates": replicates_of(y)})
+        mean, std = pipeline.predict(X, return_std=True, kind="aleatoric")
+        assert mean.shape == std.shape == y.shape
+
+    def test_are_routed_through_a_pipeline_with_their_validation_rows(self, table, routing):
+        X, y = table
+        replicates = replicates_of(y)
+        names = ("replicates", "X_val", "y_val", "replicates_val")
+        model = noisy(tiny_ensemble).set_fit_request(**dict.fromkeys(names, True))
+        pipeline = make_pipeline(StandardScaler(), model, transform_input=["X_val"])
+        given = dict(zip(names, (replicates[:30], X[30:], y[30:], replicates[30:]), strict=True))
+        pipeline.fit(X[:30], y[:30], **given)
+        assert np.isfinite(pipeline[-1].history_["valid_loss"]).all()
+
+    def test_are_sliced_by_a_search(self, table):
+        X, y = table
+        grid = {"noise_of": ["mean", "replicate"], "net__lr": [0.05]}
+        search = GridSearchCV(noisy(tiny_ensemble), grid, cv=2, error_score="raise")
+        search.fit(X, y, replicates=replicates_of(y))
+        expected = noisy(tiny_ensemble).set_params(noise_of="mean")
+        expected.fit(X, y, replicates=replicates_of(y))
+        np.testing.assert_array_equal(
+            search.best_estimator_.predict_uncertainty(X), expected.predict_uncertainty(X)
+        )
+
+
+class TestNoise:
+    def test_is_searched_by_its_likelihood_and_the_weights_of_the_heads(self, table):
+        grid = {
+            "teacher__likelihood": ["gaussian", "beta"],
+            "head_weights": [None, {"aleatoric": 2.0}],
+        }
+        degu = tiny_degu(tiny_ensemble(aleatoric="heteroscedastic"))
+        search = GridSearchCV(degu, grid, cv=2, error_score="raise").fit(*table)
+        assert search.predict(table[0]).shape == table[1].shape
+        assert len(search.cv_results_["params"]) == 4
+
+    @MAKES
+    def test_is_part_of_what_mapie_normalises_by(self, table, make):
+        X, y = table
+        fitted = noisy(make).fit(X[:20], y[:20], replicates=replicates_of(y[:20]))
+        conformal = SplitConformalRegressor(
+            fitted, prefit=True, confidence_level=0.8, conformity_score="std_normalized"
+        )
+        conformal.conformalize(X[20:], y[20:])
+        interval = conformal.predict_interval(X)[1]
+        width = interval[:, 1, 0] - interval[:, 0, 0]
+        total = fitted.predict_uncertainty(X, kind="total")
+        np.testing.assert_allclose(width / width[0], total / total[0], rtol=1e-6)
+
+    @BOTH
+    def test_is_learned_from_strings(self, strings, sequences, make):
+        y = sequences[1]
+        pipeline = make_pipeline(SequenceEncoder(), make(aleatoric="heteroscedastic"))
+        mean, std = pipeline.fit(strings, y).predict(strings, return_std=True, kind="total")
+        assert mean.shape == std.shape == y.shape
 
 
 class TestMetaEstimators:

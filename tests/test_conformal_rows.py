@@ -201,6 +201,12 @@ class TestLikelihoodRatio:
             ):
                 calibrate(X, y)
 
+    def test_on_too_few_rows_is_no_second_warning(self):
+        X, y = heteroscedastic(8)
+        with pytest.warns(UserWarning, match="Confidence level 0.9 needs 9") as warned:
+            conformal(likelihood_ratio=slope).fit(X, y)
+        assert len(warned) == 1
+
     @pytest.mark.parametrize(
         ("ratios", "message"),
         [

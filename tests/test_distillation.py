@@ -5,16 +5,19 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GroupKFold, KFold
 from skorch.callbacks import EarlyStopping
+from torch import nn
 from torch.utils.data import DataLoader
 
 import sklearn_degu.distillation
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
 from sklearn_degu.nets import WeightAverage
+from tests.noisy import replicates_of
 from tests.toys import LENGTH, tiny_conv_net, tiny_ensemble, tiny_net, weights
 
 
@@ -45,6 +48,14 @@ def no_training(monkeypatch):
     """Fail the test if a teacher is trained."""
     monkeypatch.setattr(
         EnsembleRegressor, "_train", lambda *args: pytest.fail("a teacher was trained")
+    )
+
+
+@pytest.fixture
+def no_student(monkeypatch):
+    """Fail the test if a student is trained."""
+    monkeypatch.setattr(
+        sklearn_degu.distillation, "train_net", lambda *args, **kw: pytest.fail("trained")
     )
 
 
@@ -146,6 +157,204 @@ class TestStudent:
             for rows in (X, X.reshape(40, -1))
         )
         np.testing.assert_array_equal(whole, flat)
+
+
+def noisy_teacher(aleatoric="replicates", n_estimators=2, net=None, **params):
+    return tiny_ensemble(net, n_estimators, aleatoric=aleatoric, **params)
+
+
+@pytest.fixture(scope="module")
+def curve():
+    """Return X, y, replicates whose noise grows, and a teacher that was fitted to them."""
+    X = np.linspace(-1, 1, 90)[:, np.newaxis] * np.ones(3)
+    y = X[:, 0] ** 2
+    replicates = replicates_of(y, np.exp(X[:, 0]))
+    net = tiny_net(max_epochs=15)
+    teacher = tiny_ensemble(net, 3, aleatoric="replicates").fit(X, y, replicates=replicates)
+    return X, y, replicates, teacher
+
+
+def patient_student():
+    return tiny_net(max_epochs=120, module__hidden=(32,), lr=0.02)
+
+
+class TestHeads:
+    @pytest.mark.parametrize("target", ["log_var", "std"])
+    def test_learn_every_kind_of_the_teacher(self, curve, target):
+        X, y, _, teacher = curve
+        degu = tiny_degu(FrozenEstimator(teacher), patient_student(), target=target).fit(X, y)
+        said, taught = degu.predict_components(X), teacher.predict_components(X)
+        assert list(said) == list(taught) == ["mean", "epistemic", "aleatoric", "total"]
+        for kind, values in taught.items():
+            assert np.corrcoef(said[kind], values)[0, 1] > 0.9
+            assert said[kind].mean() == pytest.approx(values.mean(), rel=0.05)
+        np.testing.assert_allclose(said["total"], np.hypot(said["epistemic"], said["aleatoric"]))
+
+    @pytest.mark.parametrize(
+        ("n_estimators", "aleatoric", "kinds"),
+        [
+            (2, None, ("epistemic",)),
+            (1, "heteroscedastic", ("aleatoric",)),
+            (1, "replicates", ("aleatoric",)),
+            (2, "heteroscedastic", ("epistemic", "aleatoric", "total")),
+            (2, "replicates", ("epistemic", "aleatoric", "total")),
+        ],
+    )
+    @pytest.mark.parametrize("target", ["log_var", "std"])
+    @pytest.mark.parametrize("n_targets", [None, 1, 2])
+    def test_are_those_of_the_teacher(
+        self, table, n_estimators, aleatoric, kinds, target, n_targets
+    ):
+        X, y = table
+        y = y if n_targets is None else np.column_stack([y] * n_targets)
+        given = {"replicates": replicates_of(y)} if aleatoric == "replicates" else {}
+        degu = tiny_degu(noisy_teacher(aleatoric, n_estimators), target=target).fit(X, y, **given)
+        assert degu.uncertainty_kinds_ == kinds
+        n_heads = 1 + len(set(kinds) - {"total"})
+        assert degu.student_.module_.layers[-1].out_features == n_heads * (n_targets or 1)
+        components = degu.predict_components(X)
+        assert tuple(components) == ("mean", *kinds)
+        for kind in kinds:
+            assert components[kind].shape == y.shape
+            assert (components[kind] > 0).all()
+            np.testing.assert_array_equal(components[kind], degu.predict_uncertainty(X, kind=kind))
+        np.testing.assert_array_equal(components[kinds[-1]], degu.predict_uncertainty(X))
+
+    def test_of_a_single_noisy_teacher_lack_the_epistemic(self, table):
+        degu = tiny_degu(noisy_teacher("heteroscedastic", 1)).fit(*table)
+        with pytest.raises(ValueError, match="no 'epistemic' uncertainty; it has aleatoric"):
+            degu.predict_uncertainty(table[0], kind="epistemic")
+
+    @pytest.mark.parametrize("noise_of", ["mean", "replicate"])
+    def test_learn_the_noise_of_what_the_teacher_says(self, curve, trainings, noise_of):
+        X, y, _, teacher = curve
+        teacher = copy.deepcopy(teacher).set_params(noise_of=noise_of)
+        degu = tiny_degu(FrozenEstimator(teacher), tiny_net(max_epochs=1)).fit(X, y)
+        taught = degu._heads.decode(trainings[0][0].y)["aleatoric"][:, 0]
+        expected = teacher.predict_uncertainty(X, kind="aleatoric")
+        np.testing.assert_allclose(taught / taught.mean(), expected / expected.mean())
+        assert degu.predict_uncertainty(X, kind="aleatoric").mean() == pytest.approx(
+            expected.mean(), rel=0.01
+        )
+
+    def test_do_not_mind_what_the_members_were_trained_by(self, table):
+        """A student learns labels by its own criterion, whatever the teacher's likelihood."""
+        student = tiny_net(criterion=nn.HuberLoss)
+        degu = tiny_degu(noisy_teacher("heteroscedastic"), student).fit(*table)
+        assert degu.student_.criterion_.criterion.delta == 1.0
+        assert degu.teacher_.estimators_[0].criterion.__name__ == "GaussianLoss"
+
+    def test_of_edited_rows_are_labelled_by_the_teacher(self, table, trainings):
+        X, y = table
+        degu = tiny_degu(
+            noisy_teacher("heteroscedastic"), augment=lambda rows, generator: rows + 0.5
+        ).fit(X, y, X_unlabeled=X[:5])
+        ((train, _),) = trainings
+        outputs = degu._heads.encode(
+            {
+                name: values[:, np.newaxis]
+                for name, values in degu.teacher_.predict_components(train.X).items()
+            }
+        )
+        np.testing.assert_allclose(train.y, outputs, rtol=1e-6, atol=1e-9)
+        assert len(train.X) == 45
+
+
+class TestHeadWeights:
+    def errors(self, curve, **weights):
+        """Return by head how far a student is from its teacher, in deviations of the label."""
+        X, y, _, teacher = curve
+        # Adam would learn a head of any weight, in proportion to nothing but the shared layers.
+        student = tiny_net(max_epochs=30, optimizer=torch.optim.SGD, lr=0.1)
+        degu = tiny_degu(FrozenEstimator(teacher), student, head_weights=weights or None)
+        said = degu.fit(X, y).predict_components(X)
+        taught = teacher.predict_components(X)
+        return {
+            name: np.sqrt(np.mean((said[name] - taught[name]) ** 2)) / taught[name].std()
+            for name in ("mean", "epistemic", "aleatoric")
+        }
+
+    @pytest.mark.parametrize("head", ["mean", "epistemic", "aleatoric"])
+    def test_decide_what_is_learned(self, curve, head):
+        light, heavy = (self.errors(curve, **{head: weight})[head] for weight in (1e-6, 100))
+        assert light > 1.1 * heavy
+
+    def test_are_one_by_default(self, curve):
+        ones = dict.fromkeys(["mean", "epistemic", "aleatoric"], 1.0)
+        assert self.errors(curve) == self.errors(curve, **ones)
+        assert self.errors(curve, mean=3, epistemic=3, aleatoric=3) == self.errors(curve)
+
+    def test_are_part_of_what_the_student_is_stopped_on(self, table, trainings):
+        weights = {"mean": 2.0, "aleatoric": 0.5}
+        degu = tiny_degu(noisy_teacher("heteroscedastic", validation=0.25), head_weights=weights)
+        degu.fit(*table)
+        ((train, valid),) = trainings
+        for rows in (train, valid):
+            np.testing.assert_array_equal(rows.target_weight, [2, 1, 0.5])
+
+    def test_are_searched_as_a_parameter(self):
+        degu = tiny_degu(head_weights={"mean": 2.0})
+        twin = clone(degu)
+        assert twin.head_weights == {"mean": 2.0}
+        assert twin.set_params(head_weights=None).head_weights is None
+
+    def test_are_of_the_heads_that_a_frozen_teacher_has(self, table, no_student):
+        teacher = noisy_teacher("heteroscedastic", 1).fit(*table)
+        with pytest.raises(ValueError, match=r"'epistemic', but .* heads are mean, aleatoric"):
+            tiny_degu(FrozenEstimator(teacher), head_weights={"epistemic": 2.0}).fit(*table)
+
+
+class TestReplicates:
+    @pytest.mark.parametrize("held_out", [False, True])
+    def test_reach_the_teacher(self, table, held_out):
+        X, y = table
+        replicates = replicates_of(y)
+        rows = slice(0, 30 if held_out else 40)
+        given = {"replicates": replicates[rows]}
+        if held_out:
+            given |= {"X_val": X[30:], "y_val": y[30:], "replicates_val": replicates[30:]}
+        degu = tiny_degu(noisy_teacher()).fit(X[rows], y[rows], **given)
+        alone = noisy_teacher().fit(X[rows], y[rows], **given)
+        for kind, values in alone.predict_components(X).items():
+            np.testing.assert_array_equal(degu.teacher_.predict_components(X)[kind], values)
+        np.testing.assert_array_equal(
+            degu.teacher_.history_["valid_loss"], alone.history_["valid_loss"]
+        )
+
+    def test_that_are_missing_are_missed_before_any_training(self, table, no_training):
+        with pytest.raises(ValueError, match="learns the noise from replicates, but none"):
+            tiny_degu(noisy_teacher()).fit(*table)
+
+    def test_without_use_are_warned_of(self, table):
+        X, y = table
+        with pytest.warns(UserWarning, match="not used by aleatoric=None"):
+            tiny_degu().fit(X, y, replicates=replicates_of(y))
+
+    def test_of_other_values_train_another_teacher(self, table, tmp_path):
+        X, y = table
+        one, other = (
+            tiny_degu(noisy_teacher(), memory=str(tmp_path)).fit(X, y, replicates=replicates)
+            for replicates in (replicates_of(y), replicates_of(y, 5.0))
+        )
+        one, other = (
+            degu.teacher_.predict_uncertainty(X, kind="aleatoric") for degu in (one, other)
+        )
+        assert other.mean() > 2 * one.mean()
+
+    @pytest.mark.parametrize("labels", ["teacher", "measured"])
+    def test_do_not_change_what_the_student_is_stopped_on(self, table, trainings, labels):
+        """Measured labels are for the mean: of its noise the student believes the teacher."""
+        X, y = table
+        teacher = noisy_teacher(validation=0.25)
+        degu = tiny_degu(teacher, labels=labels).fit(X, y, replicates=replicates_of(y))
+        ((_, valid),) = trainings
+        held_out = degu.teacher_.validation_indices_
+        decoded = {name: v[:, 0] for name, v in degu._heads.decode(valid.y).items()}
+        taught = degu.teacher_.predict_components(X[held_out])
+        mean = y[held_out] if labels == "measured" else taught["mean"]
+        np.testing.assert_allclose(decoded["mean"], mean)
+        ratio = decoded["aleatoric"] / taught["aleatoric"]
+        np.testing.assert_allclose(ratio, ratio[0])
 
 
 class TestTeacher:
@@ -436,6 +645,14 @@ class TestMemory:
         for _ in range(2):
             cached = tiny_degu(memory=str(tmp_path)).fit(X, y)
             np.testing.assert_array_equal(cached.predict(X), plain)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
+def test_copies_know_every_kind(table, copied):
+    degu = tiny_degu(noisy_teacher("heteroscedastic"), head_weights={"mean": 2.0}).fit(*table)
+    components = copied(degu).predict_components(table[0])
+    for kind, values in degu.predict_components(table[0]).items():
+        np.testing.assert_array_equal(components[kind], values)
 
 
 @pytest.mark.parametrize("fitted", [False, True])

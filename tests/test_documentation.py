@@ -42,6 +42,7 @@ def examples():
         "X": X,
         "y": X[:, 0] + rng.normal(size=60),
         "X_new": rng.normal(size=(20, 5)),
+        "replicates": X[:, :1] + rng.normal(size=(60, 3)),
         "sequences": known.sequences,
         "activity": known.y,
         "chromosomes": np.resize(["chr1", "chr2", "chr8"], 60),

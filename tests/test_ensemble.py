@@ -18,6 +18,7 @@ from sklearn_degu import DistilledRegressor, EnsembleRegressor
 from sklearn_degu.datasets import GroupHoldOut
 from sklearn_degu.nets.losses import WeightedLoss
 from sklearn_degu.recipes import mlp_net
+from tests.noisy import replicates_of
 from tests.toys import (
     LENGTH,
     plain_skorch_net,
@@ -415,6 +416,272 @@ class TestWeightsAndMissingValues:
             )
 
 
+NOISES = pytest.mark.parametrize("aleatoric", ["replicates", "heteroscedastic"])
+
+
+def noisy_ensemble(X, y, aleatoric="replicates", net=None, n_estimators=2, fit=None, **params):
+    """Return a fitted ensemble that knows the noise, of replicates of deviation 1 by default."""
+    ensemble = tiny_ensemble(net, n_estimators, aleatoric=aleatoric, **params)
+    given = {"replicates": replicates_of(y)} if aleatoric == "replicates" else {}
+    return ensemble.fit(X, y, **given | (fit or {}))
+
+
+class TestNoise:
+    @NOISES
+    @pytest.mark.parametrize("n_targets", [None, 1, 3])
+    def test_has_the_shape_of_y(self, table, aleatoric, n_targets):
+        X, y = table
+        y = y if n_targets is None else np.column_stack([y] * n_targets)
+        ensemble = noisy_ensemble(X, y, aleatoric)
+        for kind in ("epistemic", "aleatoric", "total", None):
+            mean, std = ensemble.predict(X[:7], return_std=True, kind=kind)
+            assert mean.shape == std.shape == y[:7].shape
+            assert np.isfinite(std).all()
+            assert (std > 0).all()
+
+    @pytest.mark.parametrize(
+        ("n_estimators", "aleatoric", "kinds"),
+        [
+            (1, None, ()),
+            (1, "replicates", ("aleatoric",)),
+            (1, "heteroscedastic", ("aleatoric",)),
+            (2, None, ("epistemic",)),
+            (2, "replicates", ("epistemic", "aleatoric", "total")),
+            (2, "heteroscedastic", ("epistemic", "aleatoric", "total")),
+        ],
+    )
+    def test_is_a_kind_of_its_own(self, table, n_estimators, aleatoric, kinds):
+        X, y = table
+        ensemble = noisy_ensemble(X, y, aleatoric, n_estimators=n_estimators)
+        assert ensemble.uncertainty_kinds_ == kinds
+        components = ensemble.predict_components(X)
+        assert tuple(components) == ("mean", *kinds)
+        np.testing.assert_array_equal(components["mean"], ensemble.predict(X))
+        for kind in kinds:
+            expected = ensemble.predict_uncertainty(X, kind=kind)
+            np.testing.assert_array_equal(components[kind], expected)
+        if kinds:
+            np.testing.assert_array_equal(components[kinds[-1]], ensemble.predict_uncertainty(X))
+        for kind in {"epistemic", "aleatoric", "total"} - set(kinds):
+            with pytest.raises(ValueError, match=r"no .*uncertainty"):
+                ensemble.predict_uncertainty(X, kind=kind)
+
+    def test_of_a_single_net_is_all_that_there_is(self, table):
+        ensemble = noisy_ensemble(*table, "heteroscedastic", n_estimators=1)
+        with pytest.raises(ValueError, match="no 'epistemic' uncertainty; it has aleatoric"):
+            ensemble.predict(table[0], return_std=True, kind="epistemic")
+
+    @NOISES
+    def test_of_members_is_combined_by_the_law_of_total_variance(self, table, aleatoric):
+        X, y = table
+        parts = [
+            noisy_ensemble(X, y, aleatoric, n_estimators=1, random_state=seed) for seed in range(3)
+        ]
+        joined = EnsembleRegressor.from_fitted(parts).predict_components(X)
+        said = np.stack([part.predict_uncertainty(X) for part in parts])
+        means = np.stack([part.predict(X) for part in parts])
+        np.testing.assert_allclose(joined["aleatoric"], np.sqrt((said**2).mean(axis=0)))
+        assert (joined["aleatoric"] > said.mean(axis=0)).all()
+        np.testing.assert_allclose(joined["epistemic"], means.std(axis=0))
+        both = np.hypot(joined["epistemic"], joined["aleatoric"])
+        np.testing.assert_allclose(joined["total"], both)
+        assert (joined["total"] >= joined["aleatoric"]).all()
+        assert (joined["total"] >= joined["epistemic"]).all()
+
+    def test_of_the_mean_is_that_of_a_replicate_over_their_number(self, table):
+        X, y = table
+        of_mean, of_one = (noisy_ensemble(X, y, noise_of=what) for what in ("mean", "replicate"))
+        np.testing.assert_array_equal(of_mean.n_replicates_, [3])
+        one = of_one.predict_components(X)
+        mean = of_mean.predict_components(X)
+        np.testing.assert_allclose(mean["aleatoric"], one["aleatoric"] / np.sqrt(3))
+        np.testing.assert_array_equal(mean["epistemic"], one["epistemic"])
+        np.testing.assert_allclose(mean["total"], np.hypot(mean["aleatoric"], mean["epistemic"]))
+        after = of_mean.set_params(noise_of="replicate").predict_components(X)
+        np.testing.assert_array_equal(after["total"], one["total"])
+
+    def test_of_what_is_neither_is_refused_after_the_fit_too(self, table):
+        ensemble = noisy_ensemble(*table).set_params(noise_of="median")
+        with pytest.raises(ValueError, match="noise_of must be one of"):
+            ensemble.predict_uncertainty(table[0], kind="aleatoric")
+
+    def test_of_y_itself_knows_no_replicates(self, table):
+        X, y = table
+        one, other = (
+            noisy_ensemble(X, y, "heteroscedastic", noise_of=what) for what in ("mean", "replicate")
+        )
+        np.testing.assert_array_equal(one.n_replicates_, [1])
+        np.testing.assert_array_equal(one.predict_uncertainty(X), other.predict_uncertainty(X))
+        np.testing.assert_array_equal(tiny_ensemble().fit(X, np.c_[y, y]).n_replicates_, [1, 1])
+
+    def test_of_the_mean_is_over_the_median_number_of_replicates(self, table):
+        X, y = table
+        Y = np.c_[y, -y]
+        replicates = replicates_of(Y, n_replicates=5)
+        replicates[:30, 1, 2:] = np.nan
+        of_mean = noisy_ensemble(X, Y, fit={"replicates": replicates})
+        np.testing.assert_array_equal(of_mean.n_replicates_, [5, 2])
+        noise = of_mean.predict_components(X)["aleatoric"]
+        of_mean.set_params(noise_of="replicate")
+        np.testing.assert_allclose(
+            of_mean.predict_components(X)["aleatoric"], noise * np.sqrt([5, 2])
+        )
+
+    @NOISES
+    @pytest.mark.parametrize("factor", [1e-3, 1000.0])
+    def test_is_in_units_of_y(self, table, aleatoric, factor):
+        X, y = table
+        replicates = replicates_of(y)
+        fits = [
+            {"replicates": c * replicates} if aleatoric == "replicates" else {} for c in (1, factor)
+        ]
+        one, other = (
+            noisy_ensemble(X, c * y, aleatoric, fit=fit).predict_components(X)
+            for c, fit in zip((1, factor), fits, strict=True)
+        )
+        for kind, values in one.items():
+            np.testing.assert_allclose(other[kind], factor * values, rtol=1e-5)
+
+    def test_of_every_target_is_that_of_its_own_replicates(self, table):
+        X, y = table
+        Y = np.c_[y, y, y]
+        replicates = replicates_of(Y, np.array([0.1, 1, 10]))
+        said = noisy_ensemble(X, Y, fit={"replicates": replicates}, noise_of="replicate")
+        noise = said.predict_uncertainty(X, kind="aleatoric")
+        expected = np.sqrt(replicates.var(axis=-1, ddof=1).mean(axis=0))
+        np.testing.assert_allclose(np.sqrt((noise**2).mean(axis=0)), expected, rtol=0.05)
+
+    def test_of_replicates_is_on_average_that_of_the_validation_rows(self, table):
+        """A net knows the noise of its training rows too well."""
+        X, y = table
+        replicates = replicates_of(y, np.where(np.arange(40) < 10, 3.0, 1.0))
+        net = tiny_net(max_epochs=30)
+        held_out = PredefinedSplit([0] * 10 + [-1] * 30)
+        ensemble = noisy_ensemble(
+            X, y, net=net, n_estimators=1, validation=held_out, fit={"replicates": replicates}
+        )
+        said = ensemble.set_params(noise_of="replicate").predict_uncertainty(X[:10])
+        measured = replicates[:10].var(axis=1, ddof=1)
+        assert (said**2).mean() == pytest.approx(measured.mean())
+
+    def test_does_not_depend_on_the_order_of_the_replicates(self, table):
+        X, y = table
+        replicates = replicates_of(y)
+        shuffled = np.random.default_rng(0).permuted(replicates, axis=1)
+        one, other = (
+            noisy_ensemble(X, y, fit={"replicates": r}).predict_components(X)
+            for r in (replicates, shuffled)
+        )
+        for kind, values in one.items():
+            np.testing.assert_allclose(other[kind], values, rtol=1e-6)
+
+    @NOISES
+    def test_of_a_weight_of_two_is_that_of_a_row_twice(self, table, aleatoric):
+        X, y = table
+        twice = np.r_[np.arange(40), np.arange(10)]
+        replicates = replicates_of(y, n_replicates=4)
+        replicates[:12, 2:] = np.nan
+        both = [{"sample_weight": 1.0 + (np.arange(40) < 10)}, {}]
+        if aleatoric == "replicates":
+            both = [both[0] | {"replicates": replicates}, {"replicates": replicates[twice]}]
+        net = tiny_net(batch_size=-1)
+        weighted = noisy_ensemble(X, y, aleatoric, net, fit=both[0]).predict_components(X)
+        repeated = noisy_ensemble(X[twice], y[twice], aleatoric, net, fit=both[1])
+        for kind, values in repeated.predict_components(X).items():
+            np.testing.assert_allclose(weighted[kind], values, rtol=1e-6)
+
+    @NOISES
+    def test_of_a_weight_of_zero_is_that_without_the_row(self, table, aleatoric):
+        X, y = table
+        kept = np.arange(40) % 4 > 0
+        replicates = replicates_of(y)
+        both = [{"sample_weight": kept.astype(float)}, {"sample_weight": np.ones(30)}]
+        if aleatoric == "replicates":
+            both = [
+                both[0] | {"replicates": replicates},
+                both[1] | {"replicates": replicates[kept]},
+            ]
+        zeroed = noisy_ensemble(X, y, aleatoric, fit=both[0]).predict_components(X)
+        removed = noisy_ensemble(X[kept], y[kept], aleatoric, fit=both[1]).predict_components(X)
+        for kind, values in removed.items():
+            np.testing.assert_array_equal(zeroed[kind], values)
+
+    @pytest.mark.filterwarnings("ignore:.*fewer than two replicates")
+    @NOISES
+    def test_may_miss_measurements(self, table, aleatoric):
+        X, y = table
+        Y = np.c_[y, -y]
+        replicates = replicates_of(Y)
+        Y[::5, 1], replicates[::5, 1] = np.nan, np.nan
+        replicates[1::5, :, 2] = np.nan
+        given = {"replicates": replicates} if aleatoric == "replicates" else {}
+        components = noisy_ensemble(X, Y, aleatoric, fit=given).predict_components(X)
+        assert all(np.isfinite(values).all() for values in components.values())
+        # What stands where y is NaN is no measurement of 0.
+        Y[::5, 1] = 0.0
+        other = noisy_ensemble(X, Y, aleatoric, fit=given).predict(X)
+        assert not np.allclose(components["mean"], other)
+
+    def test_of_sequences_is_learned(self, sequences):
+        X, y = sequences
+        for aleatoric in ("replicates", "heteroscedastic"):
+            ensemble = noisy_ensemble(X, y, aleatoric, tiny_conv_net())
+            assert ensemble.estimators_[0].module_.layers[-1].out_features == 4
+            assert ensemble.predict_uncertainty(X, kind="total").shape == y.shape
+
+    @NOISES
+    def test_is_learned_by_several_nets_and_by_plain_skorch(self, table, aleatoric):
+        for net in (two_nets(), plain_skorch_net()):
+            ensemble = noisy_ensemble(*table, aleatoric, net)
+            assert np.isfinite(ensemble.predict_uncertainty(table[0], kind="total")).all()
+            assert np.isfinite(ensemble.history_["train_loss"]).all()
+
+    def test_leaves_the_criterion_to_the_mean(self, table):
+        """A likelihood of y would replace it; that of the replicates stands beside it."""
+        X, y = table
+        outlier = np.where(np.arange(40) == 0, 1000.0, y)
+        nets = [
+            tiny_net(criterion=nn.HuberLoss, criterion__delta=1e-3, max_epochs=20),
+            tiny_net(max_epochs=20),
+        ]
+        fit = {"replicates": replicates_of(y)}
+        robust, squared = (noisy_ensemble(X, outlier, net=net, fit=fit) for net in nets)
+        errors = [np.abs(model.predict(X) - y)[1:].mean() for model in (robust, squared)]
+        assert errors[0] < 0.5 * errors[1]
+
+    def test_of_a_net_with_our_loss_is_that_of_its_criterion(self, table):
+        X, y = table
+        ours = {"criterion": WeightedLoss, "criterion__criterion": nn.HuberLoss}
+        for wrapped, plain in (
+            (ours, {"criterion": nn.HuberLoss}),
+            ({"criterion": WeightedLoss}, {}),
+        ):
+            one, other = (
+                noisy_ensemble(X, y, net=tiny_net(**criterion)).predict_components(X)
+                for criterion in (wrapped, plain)
+            )
+            np.testing.assert_array_equal(one["total"], other["total"])
+
+    def test_that_is_equal_everywhere_is_no_failure(self, table):
+        """A constant mean is one, and raises a ConvergenceWarning, which tests make an error."""
+        X, y = table
+        replicates = y[:, np.newaxis] + np.array([-1.0, 0.0, 1.0])
+        net = tiny_net(max_epochs=30)
+        ensemble = noisy_ensemble(
+            X, y, net=net, noise_of="replicate", fit={"replicates": replicates}
+        )
+        noise = ensemble.predict_uncertainty(X, kind="aleatoric")
+        np.testing.assert_allclose(noise, 1, rtol=0.3)
+
+    def test_is_forgotten_by_a_fit_without(self, table):
+        X, y = table
+        ensemble = noisy_ensemble(X, y)
+        ensemble.set_params(aleatoric=None).fit(X, y)
+        assert ensemble.uncertainty_kinds_ == ("epistemic",)
+        assert list(ensemble.n_replicates_) == [1]
+        np.testing.assert_array_equal(ensemble.predict(X), tiny_ensemble().fit(X, y).predict(X))
+
+
 class TestFromFitted:
     def test_keeps_what_all_parts_share(self, table):
         X, y = table
@@ -502,6 +769,70 @@ class TestFromFitted:
             with pytest.raises(ValueError, match="do not fit together"):
                 EnsembleRegressor.from_fitted([one, other])
 
+    @NOISES
+    def test_of_noisy_members_know_the_noise(self, table, aleatoric):
+        X, y = table
+        parts = [noisy_ensemble(X, y, aleatoric, random_state=seed) for seed in (0, 1)]
+        joined = EnsembleRegressor.from_fitted(parts)
+        assert joined.aleatoric == aleatoric
+        assert joined.uncertainty_kinds_ == ("epistemic", "aleatoric", "total")
+        np.testing.assert_array_equal(joined.n_replicates_, parts[0].n_replicates_)
+        one, other = (part.predict_uncertainty(X, kind="aleatoric") for part in parts)
+        np.testing.assert_allclose(
+            joined.predict_uncertainty(X, kind="aleatoric"), np.sqrt((one**2 + other**2) / 2)
+        )
+
+    def test_of_one_noisy_net_has_its_noise_alone(self, table):
+        part = noisy_ensemble(*table, n_estimators=1)
+        joined = EnsembleRegressor.from_fitted([part])
+        assert joined.uncertainty_kinds_ == ("aleatoric",)
+        np.testing.assert_array_equal(
+            joined.predict_uncertainty(table[0]), part.predict_uncertainty(table[0])
+        )
+
+    def test_keep_whose_noise_it_is(self, table):
+        X, y = table
+        parts = [noisy_ensemble(X, y, noise_of="replicate", random_state=s) for s in (0, 1)]
+        joined = EnsembleRegressor.from_fitted(parts)
+        assert joined.noise_of == "replicate"
+        noise = joined.predict_uncertainty(X, kind="aleatoric")
+        joined.set_params(noise_of="mean")
+        np.testing.assert_allclose(
+            joined.predict_uncertainty(X, kind="aleatoric"), noise / np.sqrt(3)
+        )
+
+    def test_of_unequal_numbers_of_replicates_take_the_median(self, table):
+        X, y = table
+        parts = [
+            noisy_ensemble(X, y, fit={"replicates": replicates_of(y, n_replicates=n)})
+            for n in (2, 3, 8)
+        ]
+        np.testing.assert_array_equal(EnsembleRegressor.from_fitted(parts).n_replicates_, [3])
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"aleatoric": None},
+            {"aleatoric": "heteroscedastic"},
+            {"noise_of": "replicate"},
+        ],
+    )
+    def test_that_differ_in_their_noise_are_refused(self, table, other):
+        X, y = table
+        parts = [noisy_ensemble(X, y), noisy_ensemble(X, y, **{"aleatoric": "replicates"} | other)]
+        with pytest.raises(
+            ValueError, match="do not fit together: they were fitted with aleatoric"
+        ):
+            EnsembleRegressor.from_fitted(parts)
+
+    def test_that_differ_in_their_likelihood_are_refused(self, table):
+        parts = [
+            noisy_ensemble(*table, "heteroscedastic", likelihood=likelihood)
+            for likelihood in ("gaussian", "laplace")
+        ]
+        with pytest.raises(ValueError, match=r"likelihood='gaussian'.* and .*likelihood='laplace'"):
+            EnsembleRegressor.from_fitted(parts)
+
 
 class TestHistory:
     def test_is_a_tidy_table_of_epochs(self, table):
@@ -550,6 +881,16 @@ class TestLife:
         twin = copied(ensemble)
         predicted = twin.predict(X) if fitted else twin.fit(X, y).predict(X)
         np.testing.assert_array_equal(predicted, expected)
+
+    @NOISES
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
+    def test_copies_know_the_noise(self, table, aleatoric, copied):
+        ensemble = noisy_ensemble(*table, aleatoric)
+        twin = copied(ensemble)
+        np.testing.assert_array_equal(twin.n_replicates_, ensemble.n_replicates_)
+        components = twin.predict_components(table[0])
+        for kind, values in ensemble.predict_components(table[0]).items():
+            np.testing.assert_array_equal(components[kind], values)
 
     def test_a_second_fit_forgets_the_first(self, table, sequences):
         X, y = table

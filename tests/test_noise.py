@@ -149,8 +149,8 @@ def mean_loss(replicates, kappa, factor=1.0, deviation=3.0):
 
 @pytest.fixture(scope="module")
 def mixed():
-    """Return ten replicates of deviation 3, or two in every other row."""
-    return unequal(replicates_of(np.zeros((4000, 1)), 3.0, 10), np.resize([2, 10], 4000))
+    """Return ten replicates of deviation 3, or two in every third row."""
+    return unequal(replicates_of(np.zeros((4000, 1)), 3.0, 10), np.resize([2, 10, 10], 4000))
 
 
 class TestLoss:
@@ -168,7 +168,7 @@ class TestLoss:
 
     def test_tells_how_much_the_noise_varies(self, mixed):
         rng = np.random.default_rng(0)
-        freedom = np.resize([1, 9], (4000, 1, 1))
+        freedom = np.resize([1, 9, 9], (4000, 1, 1))
         varying = mixed * np.sqrt(2 * freedom / rng.chisquare(2 * freedom))
         kappas = [0.5, 1, 2, 4, 8]
         assert kappas[np.argmin([mean_loss(varying, kappa) for kappa in kappas])] == 2

@@ -19,6 +19,7 @@ from sklearn_degu.nets.randomness import (
     may_draw_globally,
     one_intra_op_thread,
 )
+from tests.noisy import replicates_of
 from tests.toys import GlobalDropout, TinyConv, plain_skorch_net, tiny_ensemble, tiny_net
 
 
@@ -100,6 +101,21 @@ class TestSameResult:
             for n_jobs in (1, 2)
         )
         np.testing.assert_array_equal(one.predict_uncertainty(X), other.predict_uncertainty(X))
+
+    @pytest.mark.parametrize("aleatoric", ["replicates", "heteroscedastic"])
+    @pytest.mark.parametrize("backend", ["threading", "loky"])
+    def test_of_the_noise_for_any_number_of_jobs(self, table, aleatoric, backend):
+        X, y = table
+        given = {"replicates": replicates_of(y)} if aleatoric == "replicates" else {}
+
+        def said(n_jobs):
+            teacher = ensemble_of("named", aleatoric=aleatoric, n_jobs=n_jobs)
+            degu = DistilledRegressor(teacher, tiny_net(), random_state=0).fit(X, y, **given)
+            return [*degu.predict_components(X).values(), degu.teacher_.predict_uncertainty(X)]
+
+        with joblib.parallel_config(backend=backend):
+            parallel = said(2)
+        np.testing.assert_array_equal(parallel, said(1))
 
     def test_of_a_random_state_instance_in_the_same_state(self, table):
         one, other = (members(table, random_state=np.random.RandomState(7)) for _ in range(2))

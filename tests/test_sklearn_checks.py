@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, on every public estimator in two configurations."""
+"""scikit-learn's own checks, on every public estimator in several configurations."""
 
 import os
 
@@ -14,11 +14,18 @@ def two_architectures():
     return [("wide", mlp_net()), ("narrow", small)]
 
 
+def noisy_ensemble():
+    cheap = mlp_net(module__hidden=(16,), max_epochs=25, lr=0.03)
+    return EnsembleRegressor(cheap, 2, aleatoric="heteroscedastic")
+
+
 ESTIMATORS = [
     EnsembleRegressor(),
     EnsembleRegressor(two_architectures(), n_estimators=4),
     DistilledRegressor(),
     DistilledRegressor(EnsembleRegressor(two_architectures(), n_estimators=4)),
+    noisy_ensemble(),
+    DistilledRegressor(noisy_ensemble()),
 ]
 
 

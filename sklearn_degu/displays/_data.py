@@ -69,7 +69,7 @@ class MeasuredTarget:
             raise ValueError(
                 f"y_true must have shape (n,) or (n, n_targets), got {measured.shape}."
             )
-        self._shape = measured.reshape(len(measured), -1).shape
+        self._shape = _as_columns(measured)
         self._column = _column(target, self._shape[1])
         values = measured.reshape(self._shape)[:, self._column]
         self._rows = np.flatnonzero(~np.isnan(values))
@@ -85,7 +85,7 @@ class MeasuredTarget:
     def take(self, name: str, values: ArrayLike) -> Array:
         """Return the target's column of ``values``, shaped like y, at the measured rows."""
         array = np.asarray(values, dtype=np.float64)
-        if array.ndim not in (1, 2) or array.reshape(len(array), -1).shape != self._shape:
+        if _as_columns(array) != self._shape:
             raise ValueError(
                 f"{name} has shape {array.shape}, but y_true has {self._shape[0]} rows and "
                 f"{self._shape[1]} targets."
@@ -107,6 +107,11 @@ class MeasuredTarget:
             raise ValueError("groups holds missing labels (None or NaN); give them a name.")
         of_row = labels[self._rows]
         return {str(name): np.flatnonzero(of_row == name) for name in np.unique(labels)}
+
+
+def _as_columns(values: Array) -> tuple[int, ...]:
+    """Return the shape (n, n_targets) of values in which a single target may have no axis."""
+    return (len(values), 1) if values.ndim == 1 else values.shape
 
 
 def _column(target: int | None, n_targets: int) -> int:

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,6 +108,13 @@ def data_range(ax: Axes) -> tuple[float, float]:
     """Return the least and the greatest value that is drawn on either axis."""
     limits = np.array(ax.dataLim.extents)
     return float(limits.min()), float(limits.max())
+
+
+def finite_range(*arrays: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the least and the greatest finite value."""
+    values = np.concatenate(arrays)
+    finite = values[np.isfinite(values)]
+    return float(finite.min()), float(finite.max())
 
 
 def make_square(ax: Axes, low: float, high: float) -> None:

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from sklearn_degu.displays._data import Array
 from sklearn_degu.metrics import coverage_by_bin, interval_coverage
 
-_ERROR_BAR_LEVEL = 0.95
+_BAR_LEVEL = 0.95
 
 
 class Parts(NamedTuple):
@@ -52,11 +52,18 @@ def by_deviation(y_true: Array, y_lower: Array, y_upper: Array, y_std: Array, n_
     return Parts(names, coverage, np.array([len(stds) for stds in bins]))
 
 
-def wilson_interval(coverage: float, n_samples: int) -> tuple[float, float]:
-    """Return the confidence interval of a coverage that was observed in some samples."""
+def wilson_error_bars(coverage: Array, n_samples: NDArray[np.intp]) -> Array:
+    """Return how far the confidence intervals of coverages reach down and up, of shape (2, n)."""
+    intervals = [_wilson(*part) for part in zip(coverage, n_samples, strict=True)]
+    lower, upper = np.transpose(intervals)
+    # Rounding may put a coverage of 1 outside its interval by a hair.
+    return np.maximum([coverage - lower, upper - coverage], 0.0)
+
+
+def _wilson(coverage: float, n_samples: int) -> tuple[float, float]:
     if n_samples == 0:
         return np.nan, np.nan
     # Rows that tie across the edge of two bins count in both in part.
     n_covered = round(coverage * n_samples)
-    interval = binomtest(n_covered, n_samples).proportion_ci(_ERROR_BAR_LEVEL, method="wilson")
-    return min(interval.low, coverage), max(interval.high, coverage)
+    interval = binomtest(n_covered, n_samples).proportion_ci(_BAR_LEVEL, method="wilson")
+    return interval.low, interval.high

@@ -36,7 +36,7 @@ from sklearn_degu.metrics import interval_coverage
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LEVELS = tuple(np.arange(1, 20) / 20)
+_LEVELS = tuple(step / 20 for step in range(1, 20))
 _BAND_LEVEL = 0.95
 # So that three high levels are not lost in an empty square from 0 to 1.
 _MARGIN = 0.05
@@ -194,12 +194,10 @@ class CoverageDisplay:
         target : int, default=None
             Column of y to draw; needed if there are several.
         response_method : {"auto", "predict", "predict_interval"}, default="auto"
-            Where the intervals come from: ``predict_interval``, or the Gaussian intervals of
-            ``predict(X, return_std=True)``. "auto" takes ``predict_interval`` if the estimator has
-            it and ``kind`` is None.
+            Where the intervals come from: ``predict_interval``, or the Gaussian ones of
+            ``predict(X, return_std=True)``. "auto" prefers the first, unless ``kind`` is set.
         kind : {"epistemic", "aleatoric", "total"}, default=None
-            Which standard deviation, as for the estimator's ``predict``. None does not ask for
-            one, so that scikit-learn's own regressors work, too.
+            Which standard deviation. None is the estimator's choice.
         confidence_level : array-like of shape (n_levels,), default=None
             Levels. None is the estimator's own with ``predict_interval``, and 0.05, 0.1, ..., 0.95
             with Gaussian intervals.

@@ -28,7 +28,7 @@ from sklearn_degu.displays._drawing import (
     line_style,
     with_units,
 )
-from sklearn_degu.displays._parts import by_deviation, by_group, wilson_interval
+from sklearn_degu.displays._parts import by_deviation, by_group, wilson_error_bars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ class GroupCoverageDisplay:
     >>> y_true = rng.normal(y_pred, y_std)
     >>> display = GroupCoverageDisplay.from_predictions(y_true, y_pred, y_std)
     >>> display.coverage.round(2)
-    array([0.89, 0.9 , 0.9 ])
+    array([0.9 , 0.89, 0.9 ])
     """
 
     def __init__(
@@ -134,7 +134,13 @@ class GroupCoverageDisplay:
         n_groups = len(self.groups)
         self.ax_ = axes_to_draw_on(self, ax, (PANEL[0], 1.4 + _ROW_HEIGHT * n_groups))
         self.figure_ = self.ax_.figure
-        self._draw_coverage(kwargs)
+        defaults = {"color": PALETTE[0], "marker": "o", "markersize": 5, "linestyle": "none"}
+        self.error_bars_ = self.ax_.errorbar(
+            self.coverage,
+            range(n_groups),
+            xerr=wilson_error_bars(self.coverage, self.n_samples),
+            **line_style(kwargs, **defaults),
+        )
         self.line_ = self.ax_.axvline(self.confidence_level, **REFERENCE)
         rows = zip(self.groups, self.n_samples, strict=True)
         self.ax_.set_yticks(
@@ -147,18 +153,6 @@ class GroupCoverageDisplay:
         if self.grouping is not None:
             self.ax_.set_ylabel(with_units(self.grouping, units))
         return self
-
-    def _draw_coverage(self, kwargs: dict[str, Any]) -> None:
-        lower, upper = np.transpose(
-            [wilson_interval(*part) for part in zip(self.coverage, self.n_samples, strict=True)]
-        )
-        defaults = {"color": PALETTE[0], "marker": "o", "markersize": 5, "linestyle": "none"}
-        self.error_bars_ = self.ax_.errorbar(
-            self.coverage,
-            range(len(self.groups)),
-            xerr=[self.coverage - lower, upper - self.coverage],
-            **line_style(kwargs, **defaults),
-        )
 
     @classmethod
     def from_estimator(
@@ -195,12 +189,10 @@ class GroupCoverageDisplay:
         target : int, default=None
             Column of y to draw; needed if there are several.
         response_method : {"auto", "predict", "predict_interval"}, default="auto"
-            Where the intervals come from: ``predict_interval``, or the Gaussian intervals of
-            ``predict(X, return_std=True)``. "auto" takes ``predict_interval`` if the estimator has
-            it and ``kind`` is None.
+            Where the intervals come from: ``predict_interval``, or the Gaussian ones of
+            ``predict(X, return_std=True)``. "auto" prefers the first, unless ``kind`` is set.
         kind : {"epistemic", "aleatoric", "total"}, default=None
-            Which standard deviation, as for the estimator's ``predict``. None does not ask for
-            one, so that scikit-learn's own regressors work, too.
+            Which standard deviation. None is the estimator's choice.
         confidence_level : float, default=None
             Level of the intervals. None is the estimator's own with ``predict_interval``, and 0.9
             with Gaussian intervals.

@@ -22,6 +22,7 @@ from sklearn_degu.displays._drawing import (
     axes_to_draw_on,
     draw_diagonal,
     draw_legend,
+    finite_range,
     import_pyplot,
     make_square,
     with_units,
@@ -30,7 +31,7 @@ from sklearn_degu.metrics import interval_coverage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.collections import LineCollection
+    from matplotlib.collections import LineCollection, PathCollection
 
 # So many bars make a vector graphic slow to open.
 _RASTERISED_ABOVE = 300
@@ -135,32 +136,43 @@ class PredictionIntervalDisplay:
         rows = self._rows_to_draw(subsample)
         self.ax_ = axes_to_draw_on(self, ax)
         self.figure_ = self.ax_.figure
-        limits = self._finite_range(rows)
-        covered = (self.y_lower <= self.y_true) & (self.y_true <= self.y_upper)
+        shown = (self.y_true, self.y_pred, self.y_lower, self.y_upper)
+        limits = finite_range(*(values[rows] for values in shown))
         rate = float(interval_coverage(self.y_true, self.y_lower, self.y_upper))
-        parts = (
-            (rows[covered[rows]], PALETTE[0], f"{rate:.1%} covered"),
-            (rows[~covered[rows]], PALETTE[1], f"{1 - rate:.1%} missed"),
-        )
-        rasterized = len(rows) > _RASTERISED_ABOVE
-        self.bars_ = tuple(
-            self._draw_bars(some, limits, color=color, rasterized=rasterized)
-            for some, color, _ in parts
-        )
-        style = {"s": 7, "linewidths": 0, "zorder": 2.5, "rasterized": rasterized}
-        self.points_ = tuple(
-            self.ax_.scatter(
-                self.y_true[some],
-                self.y_pred[some],
-                **{**style, "color": color, "label": label, **kwargs},
-            )
-            for some, color, label in parts
+        covered = (self.y_lower <= self.y_true) & (self.y_true <= self.y_upper)
+        parts = (covered, f"{rate:.1%} covered"), (~covered, f"{1 - rate:.1%} missed")
+        style = {"rasterized": len(rows) > _RASTERISED_ABOVE}
+        self.bars_, self.points_ = zip(
+            *(
+                self._draw_samples(
+                    rows[part[rows]], limits, {"color": color, **style}, label, kwargs
+                )
+                for (part, label), color in zip(parts, PALETTE, strict=False)
+            ),
+            strict=True,
         )
         self.line_ = draw_diagonal(self.ax_)
         make_square(self.ax_, *limits)
         self.ax_.set(xlabel=with_units("measured", units), ylabel=with_units("predicted", units))
         draw_legend(self.ax_, "upper left", title=self._legend_title(len(rows)))
         return self
+
+    def _draw_samples(
+        self,
+        rows: NDArray[np.intp],
+        limits: tuple[float, float],
+        style: dict[str, Any],
+        label: str,
+        kwargs: dict[str, Any],
+    ) -> tuple[LineCollection, PathCollection]:
+        low, high = limits
+        # An infinite bar ends outside the axes.
+        lower = np.maximum(self.y_lower[rows], low - (high - low))
+        upper = np.minimum(self.y_upper[rows], high + (high - low))
+        x = self.y_true[rows]
+        bars = self.ax_.vlines(x, lower, upper, linewidths=0.6, alpha=0.4, **style)
+        defaults = {"s": 7, "linewidths": 0, "zorder": 2.5, "label": label, **style}
+        return bars, self.ax_.scatter(x, self.y_pred[rows], **defaults | kwargs)
 
     def _rows_to_draw(self, subsample: int | None) -> NDArray[np.intp]:
         n_rows = len(self.y_true)
@@ -169,22 +181,6 @@ class PredictionIntervalDisplay:
         if subsample is None or n_rows <= subsample:
             return np.arange(n_rows)
         return np.random.default_rng(0).choice(n_rows, subsample, replace=False)
-
-    def _finite_range(self, rows: NDArray[np.intp]) -> tuple[float, float]:
-        drawn = (self.y_true, self.y_pred, self.y_lower, self.y_upper)
-        values = np.concatenate([values[rows] for values in drawn])
-        finite = values[np.isfinite(values)]
-        return float(finite.min()), float(finite.max())
-
-    def _draw_bars(
-        self, rows: NDArray[np.intp], limits: tuple[float, float], **style: Any
-    ) -> LineCollection:
-        low, high = limits
-        # An infinite bar ends outside the axes.
-        beyond = high - low
-        lower = np.maximum(self.y_lower[rows], low - beyond)
-        upper = np.minimum(self.y_upper[rows], high + beyond)
-        return self.ax_.vlines(self.y_true[rows], lower, upper, linewidths=0.6, alpha=0.4, **style)
 
     def _legend_title(self, n_drawn: int) -> str:
         title = f"{100 * self.confidence_level:.4g}% intervals"
@@ -220,12 +216,10 @@ class PredictionIntervalDisplay:
         target : int, default=None
             Column of y to draw; needed if there are several: one panel shows one target.
         response_method : {"auto", "predict", "predict_interval"}, default="auto"
-            Where the intervals come from: ``predict_interval``, or the Gaussian intervals of
-            ``predict(X, return_std=True)``. "auto" takes ``predict_interval`` if the estimator has
-            it and ``kind`` is None.
+            Where the intervals come from: ``predict_interval``, or the Gaussian ones of
+            ``predict(X, return_std=True)``. "auto" prefers the first, unless ``kind`` is set.
         kind : {"epistemic", "aleatoric", "total"}, default=None
-            Which standard deviation, as for the estimator's ``predict``. None does not ask for
-            one, so that scikit-learn's own regressors work, too.
+            Which standard deviation. None is the estimator's choice.
         confidence_level : float, default=None
             Level of the intervals. None is the estimator's own with ``predict_interval``, and 0.9
             with Gaussian intervals.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ErrorMeasure = Literal["mse", "mae"]
 # Beyond, so few predictions remain that their error is noise.
 _DRAWN_UP_TO = 0.99
+# Height of the picture over that of the curves: room for the legend.
+_HEADROOM = 1.3
 _LABELS = {"mse": "MSE of the rest", "mae": "MAE of the rest"}
 
 
@@ -146,9 +148,9 @@ class RejectionCurveDisplay:
             xlabel="fraction rejected",
             ylabel=with_units(_LABELS[self.error], squared),
             xlim=(0, 1),
-            ylim=(0, 1.05 * self.ax_.dataLim.y1),
+            ylim=(0, _HEADROOM * self.ax_.dataLim.y1),
         )
-        draw_legend(self.ax_, "best")
+        draw_legend(self.ax_, "upper right")
         return self
 
     def _draw_references(self, fraction: Array, oracle: Array) -> None:
@@ -189,8 +191,7 @@ class RejectionCurveDisplay:
         target : int, default=None
             Column of y to draw; needed if there are several.
         kind : {"epistemic", "aleatoric", "total"}, default=None
-            Which standard deviation, as for the estimator's ``predict``. None does not ask for
-            one, so that scikit-learn's own regressors work, too.
+            Which standard deviation. None is the estimator's choice.
         error : {"mse", "mae"}, default="mse"
             Mean squared or mean absolute error.
         name : str, default=None

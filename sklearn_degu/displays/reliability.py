@@ -161,8 +161,7 @@ class ReliabilityDisplay:
         target : int, default=None
             Column of y to draw; needed if there are several.
         kind : {"epistemic", "aleatoric", "total"}, default=None
-            Which standard deviation, as for the estimator's ``predict``. None does not ask for
-            one, so that scikit-learn's own regressors work, too.
+            Which standard deviation. None is the estimator's choice.
         n_bins : int, default=10
             Number of bins.
         name : str, default=None

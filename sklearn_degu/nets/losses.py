@@ -111,7 +111,7 @@ class ReplicateLoss(WeightedLoss):
 
     The first half of the outputs and targets are means; the second are logarithms of variances
     in the outputs and sample variances in the targets. The factor :math:`\nu / 2` is a weight of
-    the target.
+    the target, at most 1 for typical :math:`\nu`.
 
     Parameters
     ----------
