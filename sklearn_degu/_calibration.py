@@ -18,9 +18,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from sklearn_degu._splitting import HoldOut, take_params, take_rows
+from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.uncertainty import Array, Kind
-
-MAX_SEED = np.iinfo(np.int32).max
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

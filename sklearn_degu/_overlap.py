@@ -20,7 +20,7 @@ def describe_overlap(estimator: Any, X: Any) -> str:
     return (
         f"{np.count_nonzero(seen)} of the {len(seen)} calibration rows equal rows (on either "
         "strand) that the estimator was trained or stopped on. Its errors are smaller there than "
-        "on new rows, so that intervals would be too narrow."
+        "on new rows, so that uncertainty would come out too small."
     )
 
 

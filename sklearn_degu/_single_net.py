@@ -15,11 +15,11 @@ from sklearn_degu._base import NeuralRegressor
 from sklearn_degu._inputs import check_fit_data, compute_dtype
 from sklearn_degu._noise import Objective
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
-from sklearn_degu.ensemble import MAX_SEED
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.losses import HeadLoss
 from sklearn_degu.nets.prediction import warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
+from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.nets.training import train_net
 from sklearn_degu.uncertainty import Heads, available_kinds
 

@@ -26,13 +26,13 @@ from sklearn_degu._lessons import Augmentation, Lessons
 from sklearn_degu._rows import row_hashes
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
-from sklearn_degu.ensemble import MAX_SEED, EnsembleRegressor, fingerprint
+from sklearn_degu.ensemble import EnsembleRegressor, fingerprint
 from sklearn_degu.nets.averaging import WeightAverage
 from sklearn_degu.nets.configure import check_net, configure, has_callback, is_sequence_net
 from sklearn_degu.nets.data import InMemoryBatches, Rows
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
-from sklearn_degu.nets.randomness import global_generator, one_intra_op_thread
+from sklearn_degu.nets.randomness import MAX_SEED, global_generator, one_intra_op_thread
 from sklearn_degu.nets.training import train_net
 from sklearn_degu.uncertainty import Array, Heads, UncertaintyTarget
 

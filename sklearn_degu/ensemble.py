@@ -33,12 +33,10 @@ from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
-from sklearn_degu.nets.randomness import may_draw_globally, one_intra_op_thread
+from sklearn_degu.nets.randomness import MAX_SEED, may_draw_globally, one_intra_op_thread
 from sklearn_degu.nets.training import train_net
 from sklearn_degu.recipes import mlp_net
 from sklearn_degu.uncertainty import Array, Heads, available_kinds
-
-MAX_SEED = np.iinfo(np.int32).max
 
 
 class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):

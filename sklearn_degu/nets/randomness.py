@@ -32,6 +32,9 @@ _DRAWS_GLOBALLY = (
     nn.TransformerDecoderLayer,
 )
 
+# Seeds drawn from a RandomState lie below it.
+MAX_SEED = np.iinfo(np.int32).max
+
 
 class Seeds:
     """The independent random streams of one net, all from one seed.

@@ -14,7 +14,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.metrics import roc_auc_score
 
 from sklearn_degu._calibration import check_targets
-from sklearn_degu._predicted_rows import predict_rows
+from sklearn_degu.conformal.predicted_rows import predict_rows
 from sklearn_degu.shift._samples import Units
 from sklearn_degu.uncertainty import Array, Kind
 

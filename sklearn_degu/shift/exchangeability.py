@@ -12,14 +12,13 @@ from mapie.conformity_scores import BaseRegressionScore
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from sklearn_degu._scores import score_for
+from sklearn_degu.conformal.scores import score_for
+from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.shift._conformity import conformity_scores, mean_rank, permutation_test
 from sklearn_degu.shift._features import Features, feature_map, read_features, stacked
 from sklearn_degu.shift._samples import Units, make_units, warn_if_few
 from sklearn_degu.shift._two_sample import permutation_aucs
 from sklearn_degu.uncertainty import Array, Kind
-
-MAX_SEED = np.iinfo(np.int32).max
 
 _WITHOUT_LABELS = "classifier two-sample test"
 _WITH_LABELS = "permutation test of conformity scores"

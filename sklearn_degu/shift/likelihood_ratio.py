@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
-from sklearn_degu._quantiles import effective_sample_size as kish_sample_size
+from sklearn_degu.conformal.ranks import effective_sample_size as kish_sample_size
 from sklearn_degu.shift._features import FeatureMap, Features, feature_map, read_features
 from sklearn_degu.shift._samples import FEW, check_groups
 from sklearn_degu.uncertainty import Array

@@ -233,7 +233,7 @@ class TestOverlap:
     def test_with_rows_trained_or_stopped_on_is_refused(self, fitted, sequences):
         X, y = sequences
         message = (
-            r"12 of the 30 calibration rows equal rows .* trained or stopped on.* too narrow\. "
+            r"12 of the 30 calibration rows equal rows .* trained or stopped on.* too small\. "
             r"Leave these rows out, or set allow_overlap=True"
         )
         with pytest.raises(ValueError, match=message):

@@ -15,7 +15,8 @@ from mapie.conformity_scores import (
 )
 from sklearn.utils import check_random_state
 
-from sklearn_degu._calibration import MAX_SEED, last_step, offers_std
+from sklearn_degu._calibration import last_step, offers_std
+from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.uncertainty import Array, Kind
 
 

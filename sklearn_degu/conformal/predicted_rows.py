@@ -10,9 +10,9 @@ from mapie.conformity_scores import BaseRegressionScore
 from numpy.typing import NDArray
 
 from sklearn_degu._calibration import predict_with_std
-from sklearn_degu._row_functions import likelihood_ratios
-from sklearn_degu._scores import NormalizedScore, reads_samples
 from sklearn_degu._splitting import take_rows
+from sklearn_degu.conformal.row_functions import likelihood_ratios
+from sklearn_degu.conformal.scores import NormalizedScore, reads_samples
 from sklearn_degu.uncertainty import Array, Kind
 
 

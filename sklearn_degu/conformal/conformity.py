@@ -12,15 +12,15 @@ import numpy as np
 from mapie.conformity_scores import BaseRegressionScore
 from numpy.typing import NDArray
 
-from sklearn_degu._predicted_rows import PredictedRows
-from sklearn_degu._quantiles import (
+from sklearn_degu.conformal.predicted_rows import PredictedRows
+from sklearn_degu.conformal.ranks import (
     Levels,
     conformal_quantiles,
     effective_sample_size,
     n_rows_needed,
     weighted_conformal_quantiles,
 )
-from sklearn_degu._row_functions import Groups
+from sklearn_degu.conformal.row_functions import Groups
 from sklearn_degu.uncertainty import Array
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sklearn_degu._quantiles import (
+from sklearn_degu.conformal.ranks import (
     check_levels,
     conformal_quantiles,
     effective_sample_size,

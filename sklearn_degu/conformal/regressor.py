@@ -13,12 +13,12 @@ from sklearn.utils import indexable
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_degu._calibration import CalibratedRegressor, check_regressor, check_targets
-from sklearn_degu._conformity import Conformity
 from sklearn_degu._overlap import describe_overlap
-from sklearn_degu._predicted_rows import predict_rows
-from sklearn_degu._quantiles import Levels, check_levels
-from sklearn_degu._row_functions import NO_GROUPS, check_known_groups, group_rows
-from sklearn_degu._scores import score_for
+from sklearn_degu.conformal.conformity import Conformity
+from sklearn_degu.conformal.predicted_rows import predict_rows
+from sklearn_degu.conformal.ranks import Levels, check_levels
+from sklearn_degu.conformal.row_functions import NO_GROUPS, check_known_groups, group_rows
+from sklearn_degu.conformal.scores import score_for
 from sklearn_degu.uncertainty import Array, Kind
 
 __all__ = ["ConformalRegressor", "PredictionInterval"]
