@@ -61,8 +61,12 @@ class Run:
         self.test = Assay(N_TEST, 10_000 + seed)
         self.shifted = {shift: Assay(N_TEST, 10_000 + seed, shift) for shift in SHIFTS}
 
-    def ensemble(self, members: int | None = None, **params: Any) -> EnsembleRegressor:
-        net = small_net(self.options.epochs, self.options.width)
+    def ensemble(
+        self, members: int | None = None, n: int = SIZES[-1], **params: Any
+    ) -> EnsembleRegressor:
+        # Few rows make few steps an epoch.
+        epochs = min(5, SIZES[-1] // n) * self.options.epochs
+        net = small_net(epochs, self.options.width)
         size = members or self.options.members
         return EnsembleRegressor(net, size, random_state=self.seed, n_jobs=-1, **params)
 
@@ -71,7 +75,7 @@ class Run:
 
     def by_replicates(self, n: int = SIZES[-1], members: int | None = None) -> EnsembleRegressor:
         train, valid = self.train[n], self.valid[n]
-        model = self.ensemble(members, aleatoric="replicates")
+        model = self.ensemble(members, n, aleatoric="replicates")
         return self.kept(
             f"replicates_{n}_{model.n_estimators}",
             lambda: model.fit(

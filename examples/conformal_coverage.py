@@ -1,10 +1,12 @@
 """Intervals that cover: normalised against absolute conformal scores on replicate-level data.
 
-An ensemble learns the mean of the replicates and their noise, and is distilled into one net. Two
-conformal regressors turn its predictions into intervals: one divides the errors by the predicted
-deviation ("normalized"), one does not ("absolute"). Both cover as often as they promise on average;
-the table and the figure show whether they also do where the prediction is sure and where it is not,
-and how wide they are.
+An ensemble learns the mean of the replicates and how far the measurement is from the prediction
+(--aleatoric heteroscedastic) or from a repetition (--aleatoric replicates), and is distilled into
+one net. Two conformal regressors turn its predictions into intervals: one divides the errors by the
+predicted deviation ("normalized"), one does not ("absolute"). Both cover as often as they promise
+on average; the table and the figure show whether they also do where the prediction is sure and
+where it is not, and how wide they are. Where most of the error is the model's own, the noise of the
+replicates does not tell where errors are large, and the normalised intervals gain nothing by it.
 
 Without arguments the sequences are simulated, and a run takes about a minute on two CPU cores:
 
@@ -233,24 +235,25 @@ def kept_model(train: Assay, valid: Assay, options: argparse.Namespace) -> Disti
 
 
 def train_model(train: Assay, valid: Assay, options: argparse.Namespace) -> DistilledRegressor:
-    """Train an ensemble on the mean and the noise of the replicates, and distil it."""
+    """Train an ensemble on the mean of the replicates and its noise, and distil it."""
     ensemble = EnsembleRegressor(
         make_net(options),
         n_estimators=options.members,
-        aleatoric="replicates",
-        noise_of="mean",
+        aleatoric=options.aleatoric,
         n_jobs=-1 if options.device == "cpu" else 1,
         random_state=options.seed,
         verbose=options.verbose,
     )
-    rows = {"X_val": valid.X, "y_val": valid.y, "replicates_val": valid.replicates}
-    ensemble.fit(train.X, train.y, replicates=train.replicates, **rows)
+    rows = {"X_val": valid.X, "y_val": valid.y}
+    if options.aleatoric == "replicates":
+        rows |= {"replicates": train.replicates, "replicates_val": valid.replicates}
+    ensemble.fit(train.X, train.y, **rows)
     # The student's net is by default that of the members. It is one, so more epochs are cheap.
     ensemble.set_params(net__max_epochs=4 * options.epochs)
     student = DistilledRegressor(
         FrozenEstimator(ensemble), random_state=options.seed, verbose=options.verbose
     )
-    return student.fit(train.X, train.y, replicates=train.replicates, **rows)
+    return student.fit(train.X, train.y, **rows)
 
 
 def make_net(options: argparse.Namespace) -> Any:
@@ -273,7 +276,7 @@ def make_net(options: argparse.Namespace) -> Any:
 
 def agreement_table(model: DistilledRegressor, held_out: Assay) -> str:
     """Tell how well the models predict y, and the deviation of its replicates."""
-    columns = "prediction and y | noise and replicates' deviation"
+    columns = "prediction and y | aleatoric and replicates' deviation"
     lines = [f"| Pearson (Spearman) of | {columns} |", "|---|---|---|"]
     spread = held_out.replicate_std()
     for name, estimator in (("ensemble", model.teacher_), ("student", model)):
@@ -398,6 +401,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", help="delimited table, may be gzipped (default: simulated sequences)")
     add("--sequence", default="seq", help="its column of sequences (default: seq)")
+    kinds = ("heteroscedastic", "replicates")
+    add("--aleatoric", choices=kinds, default=kinds[0], help="what the noise is learned from")
     add("--replicates", nargs="+", help="its columns of replicates, NA where missing")
     add("--split", help="its column of folds")
     add("--groups", help="its column of groups to keep together (default: every row by itself)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ from sklearn_degu.nets.losses import (
 )
 from sklearn_degu.uncertainty import Array, Head, Heads, LogVariance
 
+Moments = Callable[[NDArray[Any]], tuple[Array, Array, Array]]
 Aleatoric = Literal["replicates", "heteroscedastic"]
 Likelihood = Literal["gaussian", "beta", "laplace"]
 NoiseOf = Literal["mean", "replicate"]
@@ -152,13 +153,14 @@ class Objective:
         """Return rows with the targets of the loss."""
         return Rows(samples.X, self.heads.heads["mean"].encode(samples.y), samples.weight)
 
-    def noise_map(self, variance: Callable[[NDArray[Any]], Array], rows: TrainingRows) -> NoiseMap:
+    def noise_map(self, moments: Moments, rows: TrainingRows) -> NoiseMap:
         """Return what makes of the members' mean variance that of the noise.
 
         Parameters
         ----------
-        variance : callable
-            Maps X to the mean of the members' noise variances, (n, n_targets).
+        moments : callable
+            Maps X to mean and variance of the members' means and to the mean of their noise
+            variances, each (n, n_targets).
         rows : TrainingRows
             The rows of the fit.
         """
@@ -179,7 +181,7 @@ class ReplicateObjective(Objective):
         """
         variance, freedom = _spread(_replicates_of(train))
         _warn_of_single_replicates(freedom)
-        mean_variance = _weighted_mean(variance, _freedom_weights(freedom, train.weight))
+        mean_variance = _weighted_mean(variance, np.maximum(freedom, 0.0) * _row_weights(train))
         _check_spread(mean_variance)
         unit = np.sqrt(mean_variance)
         n_replicates = np.nanmedian(np.where(freedom >= 0, freedom + 1, np.nan), axis=0)
@@ -203,7 +205,7 @@ class ReplicateObjective(Objective):
         importance = np.hstack([np.ones_like(freedom), noise_weight])
         return means._replace(y=np.hstack([means.y, relative]), target_weight=importance)
 
-    def noise_map(self, variance: Callable[[NDArray[Any]], Array], rows: TrainingRows) -> NoiseMap:
+    def noise_map(self, moments: Moments, rows: TrainingRows) -> NoiseMap:
         """Fit the map to the replicates of the validation rows, or else of the training rows."""
         valid = rows.valid
         part, slope_known = rows.train, False
@@ -212,10 +214,10 @@ class ReplicateObjective(Objective):
             if n_known.sum(axis=0).min() >= MIN_VALIDATION:
                 part, slope_known = valid, True
         measured, freedom = _spread(_replicates_of(part))
-        weight = _freedom_weights(freedom, part.weight)
+        weight = np.maximum(freedom, 0.0) * _row_weights(part)
         unit = np.exp(self.heads.heads["aleatoric"].loc)
         # A net knows its training rows too well to tell how far it spreads other ones.
-        return NoiseMap.fit(unit, variance(part.X), measured, weight, with_slope=slope_known)
+        return NoiseMap.fit(unit, moments(part.X)[2], measured, weight, with_slope=slope_known)
 
 
 class LikelihoodObjective(Objective):
@@ -227,6 +229,22 @@ class LikelihoodObjective(Objective):
         alone = Objective.fit(train)
         heads = _with_noise(train, alone.heads.heads["mean"].scale)
         return cls(heads, LIKELIHOODS[likelihood], alone.n_replicates)
+
+    def noise_map(self, moments: Moments, rows: TrainingRows) -> NoiseMap:
+        """Return the factor that gives the total the mean square of the validation residuals.
+
+        A member's residual holds its own misfit, which the mean of the members partly averages
+        out and which the epistemic variance counts again.
+        """
+        alone = super().noise_map(moments, rows)
+        if rows.valid is None or (~np.isnan(rows.valid.y)).sum(axis=0).min() < MIN_VALIDATION:
+            return alone
+        mean, spread, noise = moments(rows.valid.X)
+        known = ~np.isnan(rows.valid.y) * _row_weights(rows.valid)
+        residual = _weighted_mean((rows.valid.y - mean) ** 2 - spread, known)
+        factor = residual / _weighted_mean(noise, known)
+        # Members that differ by more than the whole residual leave nothing to scale by.
+        return replace(alone, level=np.log(np.where(factor > 0, factor, 1.0)))
 
 
 def objective(aleatoric: Aleatoric | None, likelihood: Likelihood, train: Samples) -> Objective:
@@ -302,10 +320,10 @@ def _spread(replicates: NDArray[np.float64]) -> tuple[Array, Array]:
     return np.where(freedom > 0, squares / np.maximum(freedom, 1), np.nan), freedom
 
 
-def _freedom_weights(freedom: Array, weight: Array | None) -> Array:
-    """Return the weight of every sample variance: its degrees of freedom, times the row's."""
-    known = np.maximum(freedom, 0.0)
-    return known if weight is None else known * weight[:, np.newaxis]
+def _row_weights(samples: Samples) -> Array:
+    """Return the weights of the rows, of shape (n, 1)."""
+    weight = np.ones(len(samples.y)) if samples.weight is None else samples.weight
+    return weight[:, np.newaxis]
 
 
 def _weighted_mean(values: Array, weight: Array) -> Array:

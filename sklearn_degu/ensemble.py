@@ -251,7 +251,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.n_replicates_ = learned.n_replicates
         self._remember(rows)
         self._assemble([learned.heads] * self.n_estimators, y_ndim=np.asarray(y).ndim)
-        self._noise_map = learned.noise_map(lambda X: self._moments(X)[2], rows)
+        self._noise_map = learned.noise_map(self._moments, rows)
         return self
 
     @classmethod

@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.model_selection import PredefinedSplit
 
 from sklearn_degu import EnsembleRegressor
 from sklearn_degu._inputs import Samples
-from sklearn_degu._noise import objective
+from sklearn_degu._noise import NoiseMap, objective
 from sklearn_degu.nets.data import split_targets
 from tests.noisy import replicates_of
 from tests.toys import tiny_ensemble, tiny_net
@@ -312,6 +313,124 @@ class TestKnownNoise:
         alone = one_net(60).fit(TRAIN.X, TRAIN.y)
         beside = one_net(60, aleatoric="replicates").fit(TRAIN.X, TRAIN.y, replicates=many)
         assert beside.score(NEW.X, NEW.mean) > alone.score(NEW.X, NEW.mean) - 0.1
+
+
+def log_linear(n_rows=4000, level=0.3, slope=1.5, freedom=2, seed=0):
+    """Return what members say, and sample variances around a log-linear map of it."""
+    rng = np.random.default_rng(seed)
+    said = np.exp(rng.normal(size=(n_rows, 1)))
+    measured = np.exp(level) * said**slope * rng.chisquare(freedom, size=said.shape) / freedom
+    return said, measured
+
+
+def fit_map(said, measured, unit=1.0, weight=None, with_slope=True):
+    weight = np.ones_like(said) if weight is None else weight
+    unit = np.full(said.shape[1], unit)
+    return NoiseMap.fit(unit, said, measured, weight, with_slope=with_slope)
+
+
+class TestNoiseMap:
+    @pytest.mark.parametrize("slope", [0.7, 1, 1.5])
+    def test_learns_level_and_slope(self, slope):
+        found = fit_map(*log_linear(slope=slope))
+        np.testing.assert_allclose(found.slope, slope, atol=0.06)
+        np.testing.assert_allclose(found.level, 0.3, atol=0.06)
+
+    def test_is_right_on_average_over_its_rows(self):
+        said, measured = log_linear(200)
+        for with_slope in (False, True):
+            mapped = fit_map(said, measured, with_slope=with_slope)(said)
+            assert (measured / mapped).mean() == pytest.approx(1, abs=1e-3)
+
+    def test_without_a_slope_is_a_factor(self):
+        said, measured = log_linear()
+        mapped = fit_map(said, measured, with_slope=False)(said)
+        np.testing.assert_allclose(mapped / said, (measured / said).mean())
+
+    def test_of_few_rows_has_nearly_no_slope_of_its_own(self):
+        few, many = (
+            [fit_map(*log_linear(n, slope=1, seed=seed)).slope[0] for seed in range(20)]
+            for n in (20, 4000)
+        )
+        alone = [
+            np.polyfit(*np.log(np.hstack(log_linear(20, slope=1, seed=seed))).T, 1)[0]
+            for seed in range(20)
+        ]
+        assert np.std(few) < 0.7 * np.std(alone)
+        np.testing.assert_allclose(many, 1, atol=0.1)
+
+    @pytest.mark.parametrize("factor", [1e-6, 1e6])
+    def test_is_in_the_unit_of_the_variances(self, factor):
+        said, measured = log_linear(300)
+        expected = factor * fit_map(said, measured)(said)
+        scaled = fit_map(factor * said, factor * measured, unit=factor)
+        np.testing.assert_allclose(scaled(factor * said), expected, rtol=1e-6)
+
+    def test_leaves_rows_without_a_spread_out(self):
+        said, measured = log_linear(300)
+        weight = np.where(np.arange(300)[:, np.newaxis] < 100, 0.0, 1.0)
+        expected = fit_map(said[100:], measured[100:])(said)
+        measured[:100] = np.nan
+        mapped = fit_map(said, measured, weight=weight)(said)
+        np.testing.assert_allclose(mapped, expected, rtol=1e-6)
+
+    def test_counts_rows_by_their_weight(self):
+        said, measured = log_linear(300)
+        twice = np.r_[np.arange(300), np.arange(100)]
+        weight = 1.0 + (np.arange(300)[:, np.newaxis] < 100)
+        weighted = fit_map(said, measured, weight=weight, with_slope=False)
+        repeated = fit_map(said[twice], measured[twice], with_slope=False)
+        np.testing.assert_allclose(weighted.level, repeated.level)
+
+    def test_is_one_for_every_target(self):
+        parts = [log_linear(level=level) for level in (-1.0, 2.0)]
+        said, measured = (np.hstack(columns) for columns in zip(*parts, strict=True))
+        np.testing.assert_allclose(fit_map(said, measured).level, [-1, 2], atol=0.1)
+
+    def test_bears_replicates_that_agree_exactly(self):
+        said, measured = log_linear(300)
+        measured[::10] = 0.0
+        mapped = fit_map(said, measured)(said)
+        assert (mapped / said).mean() == pytest.approx(1.5, abs=0.5)
+        for with_slope in (False, True):
+            nothing = fit_map(said, 0 * measured, with_slope=with_slope)
+            np.testing.assert_allclose(nothing(said), said)
+
+    def test_of_members_that_were_calibrated_apart_is_in_between(self):
+        said, _ = log_linear(10)
+        low, high = (
+            NoiseMap(np.array([unit]), np.array([level]), np.array([slope]))
+            for unit, level, slope in ((1.0, -0.1, 1.0), (1.1, 0.1, 1.2))
+        )
+        between = NoiseMap.mean([low, high])
+        np.testing.assert_allclose(between(said), np.sqrt(low(said) * high(said)), rtol=0.02)
+        np.testing.assert_array_equal(NoiseMap.identity(1)(said), said)
+
+
+class TestCalibration:
+    def ratio(self, n_valid, n_spread=None):
+        """Return the mean of measured over predicted variance, of training and of validation."""
+        replicates = TRAIN.replicates.copy()
+        replicates[:n_valid][(n_spread or n_valid) :, 1:] = np.nan
+        # Training rows are half as noisy, which shows what the map was fitted to.
+        replicates[n_valid:] *= 0.5
+        held_out = PredefinedSplit(np.where(np.arange(N_ROWS) < n_valid, 0, -1))
+        net = one_net(5, aleatoric="replicates", noise_of="replicate", validation=held_out)
+        said = net.fit(TRAIN.X, TRAIN.y, replicates=replicates).predict_uncertainty(TRAIN.X)
+        ratio = np.nanvar(replicates, axis=1, ddof=1) / said**2
+        return np.nanmean(ratio[n_valid:]), np.nanmean(ratio[:n_valid])
+
+    def test_is_on_the_validation_rows(self):
+        train, valid = self.ratio(200)
+        assert valid == pytest.approx(1, abs=1e-3)
+        assert train < 0.7
+
+    @pytest.mark.filterwarnings("ignore:Degrees of freedom")
+    @pytest.mark.parametrize(("n_valid", "n_spread"), [(10, 10), (100, 10)])
+    def test_is_on_the_training_rows_where_validation_rows_tell_too_little(self, n_valid, n_spread):
+        train, valid = self.ratio(n_valid, n_spread)
+        assert train == pytest.approx(1, abs=1e-3)
+        assert valid > 1.4
 
 
 class TestFewReplicates:
