@@ -60,10 +60,9 @@ def load(options: argparse.Namespace) -> Data:
 def fit_student(options: argparse.Namespace, data: Data, seed: int) -> DistilledRegressor:
     net = small_net(options.epochs, options.width)
     teacher = EnsembleRegressor(net, options.members, aleatoric="replicates", n_jobs=-1)
-    # What five narrow nets know together is more than one of them can hold.
-    wide = small_net(options.student_epochs, 2 * options.width, module__dropout=0.1)
-    wide.set_params(callbacks=[("weight_average", WeightAverage()), *wide.callbacks])
-    student = DistilledRegressor(teacher, wide, random_state=seed)
+    longer = small_net(options.student_epochs, options.width, module__dropout=0.2)
+    longer.set_params(callbacks=[("weight_average", WeightAverage()), *longer.callbacks])
+    student = DistilledRegressor(teacher, longer, random_state=seed)
     train, valid = data.train, data.valid
     return _kept(
         options,
@@ -143,12 +142,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--validate", nargs="+", default=["chr4"], help="to stop on")
     parser.add_argument("--test", nargs="+", default=["chr1", "chr8", "chr19"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--members", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=10, help="of every net but the student")
-    parser.add_argument("--student-epochs", type=int, default=16)
-    parser.add_argument(
-        "--width", type=float, default=0.25, help="of the nets; the student's twice"
-    )
+    parser.add_argument("--members", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=7, help="of every net but the student")
+    parser.add_argument("--student-epochs", type=int, default=24)
+    parser.add_argument("--width", type=float, default=0.25, help="of the nets")
     parser.add_argument("--work", type=Path, default=Path("replicate_noise"), help="for fits")
     return parser.parse_args()
 
