@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -167,8 +167,17 @@ class Objective:
         return NoiseMap.identity(self.heads.n_targets)
 
 
+@dataclass(frozen=True)
 class ReplicateObjective(Objective):
-    """The mean of y, and the noise of a replicate from the spread over replicates."""
+    """The mean of y, and the noise of a replicate from the spread over replicates.
+
+    Attributes
+    ----------
+    freedom : dict of float to float
+        Degrees of freedom of the sample variances, and the share of the weight that they have.
+    """
+
+    freedom: Mapping[float, float]
 
     @classmethod
     def fit(cls, train: Samples) -> ReplicateObjective:
@@ -179,18 +188,20 @@ class ReplicateObjective(Objective):
         ValueError
             If a target has no row with two replicates, or no spread between them.
         """
-        variance, freedom = _spread(_replicates_of(train))
-        _warn_of_single_replicates(freedom)
-        mean_variance = _weighted_mean(variance, np.maximum(freedom, 0.0) * _row_weights(train))
-        _check_spread(mean_variance)
-        unit = np.sqrt(mean_variance)
-        n_replicates = np.nanmedian(np.where(freedom >= 0, freedom + 1, np.nan), axis=0)
-        return cls(_with_noise(train, unit), ReplicateLoss, n_replicates)
+        replicates = _replicates_of(train)
+        variance, freedom = _spread(replicates)
+        _warn_of_single_replicates(freedom, ~np.isnan(train.y))
+        weight = np.maximum(freedom, 0.0) * _row_weights(train)
+        mean_variance = _weighted_mean(variance, weight)
+        _check_spread(mean_variance, np.nanmax(np.abs(replicates), axis=(0, 2), initial=0.0))
+        n_replicates = _weighted_median(freedom + 1, (freedom >= 0) * _row_weights(train))
+        heads = _with_noise(train, np.sqrt(mean_variance))
+        return cls(heads, ReplicateLoss, n_replicates, _shares(freedom, weight))
 
     @property
     def loss_params(self) -> dict[str, Any]:
-        """Typical degrees of freedom of the sample variances, at least one."""
-        return {"freedom": max(1.0, float(np.median(self.n_replicates)) - 1)}
+        """Degrees of freedom of the sample variances and their shares of the weight."""
+        return {"freedom": self.freedom}
 
     def rows(self, samples: Samples) -> Rows:
         """Return rows with the mean and the sample variance as targets."""
@@ -201,7 +212,8 @@ class ReplicateObjective(Objective):
         variance, freedom = _spread(samples.replicates)
         relative = variance / np.exp(self.heads.heads["aleatoric"].loc)
         # Half the degrees of freedom, but never so much that the mean would drown.
-        noise_weight = np.maximum(freedom, 0) / max(2.0, self.loss_params["freedom"])
+        typical = sum(freedom * share for freedom, share in self.freedom.items())
+        noise_weight = np.maximum(freedom, 0) / max(2.0, typical)
         importance = np.hstack([np.ones_like(freedom), noise_weight])
         return means._replace(y=np.hstack([means.y, relative]), target_weight=importance)
 
@@ -334,26 +346,48 @@ def _weighted_mean(values: Array, weight: Array) -> Array:
     return mean
 
 
-def _check_spread(mean_variance: Array) -> None:
+def _weighted_median(values: Array, weight: Array) -> Array:
+    """Return the median of each column, as if every row occurred as often as it weighs."""
+    medians = []
+    for column, weights in zip(values.T, weight.T, strict=True):
+        order = np.argsort(column)
+        reached = np.cumsum(weights[order]) / weights.sum()
+        middle = [np.searchsorted(reached, 0.5, side) for side in ("left", "right")]
+        medians.append(column[order][middle].mean())
+    return np.array(medians)
+
+
+def _shares(freedom: Array, weight: Array) -> dict[float, float]:
+    """Return what part of the weight variances of each number of degrees of freedom have."""
+    total = weight.sum()
+    return {
+        float(value): float(weight[freedom == value].sum() / total)
+        for value in np.unique(freedom[freedom > 0])
+    }
+
+
+def _check_spread(mean_variance: Array, largest: Array) -> None:
     if np.isnan(mean_variance).any():
         raise ValueError(
             f"Target {int(np.argmax(np.isnan(mean_variance)))} has no training row with two "
             "replicates or more, so that nothing can be learned about its noise."
         )
-    if not mean_variance.all():
+    rounding = (10 * np.finfo(np.float64).eps * largest) ** 2
+    if (mean_variance <= rounding).any():
         raise ValueError(
-            f"The replicates of target {int(np.argmin(mean_variance))} agree exactly in every "
-            "training row: they have no noise to learn. Check that the columns are different "
-            "measurements."
+            f"The replicates of target {int(np.argmax(mean_variance <= rounding))} agree exactly "
+            "in every training row: they have no noise to learn. Check that the columns are "
+            "different measurements."
         )
 
 
-def _warn_of_single_replicates(freedom: Array) -> None:
-    n_single = int((freedom < 1).any(axis=1).sum())
+def _warn_of_single_replicates(freedom: Array, measured: NDArray[np.bool_]) -> None:
+    """Warn of rows with a measured target that has fewer than two replicates."""
+    n_single = int(((freedom < 1) & (measured | (freedom == 0))).any(axis=1).sum())
     if n_single:
         warnings.warn(
             f"{n_single} of {len(freedom)} training rows have fewer than two replicates of a "
             "target: there they contribute to the mean alone, and not to its noise.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )

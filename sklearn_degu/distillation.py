@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
+from types import NoneType
 from typing import Any, Literal
 
 import numpy as np
@@ -407,6 +408,11 @@ class DistilledRegressor(NeuralRegressor):
             student.initialize()
 
     def _check_head_weights(self, names: list[str]) -> None:
+        if not isinstance(self.head_weights, (Mapping, NoneType)):
+            raise ValueError(
+                "head_weights must be a dict of the heads' names and weights, such as "
+                f"{{'aleatoric': 0.5}}; got {self.head_weights!r}."
+            )
         for name, weight in (self.head_weights or {}).items():
             if name not in names:
                 raise ValueError(

@@ -332,6 +332,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         return self._like_y(np.stack([member["mean"] for member in members]))
 
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
+        # It can be set after the fit.
+        check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
         mean, spread, noise = self._moments(X)
         noise = self._noise_map(noise)
         if self.noise_of == "mean":

@@ -98,7 +98,7 @@ class SoftplusDeviation:
 
     def inverse(self, output: Array) -> Array:
         """Map an output to a deviation, which is positive."""
-        std: Array = self.unit * np.logaddexp(0.0, output)
+        std: Array = np.maximum(self.unit * np.logaddexp(0.0, output), self.floor)
         return std
 
 

@@ -256,8 +256,8 @@ def _in_memory(net: NeuralNet) -> dict[str, Any]:
 
 
 def _criterion(net: NeuralNet, loss: type[HeadLoss]) -> dict[str, Any]:
-    if net.criterion is loss:
-        return {}
+    if net.criterion is WeightedLoss and issubclass(loss, WeightedLoss):
+        return {"criterion": loss}
     if isinstance(net.criterion, nn.Module):
         raise ValueError(
             "The net's criterion is an instance. Pass the class, "
@@ -265,10 +265,11 @@ def _criterion(net: NeuralNet, loss: type[HeadLoss]) -> dict[str, Any]:
         )
     if issubclass(loss, WeightedLoss):
         return {"criterion": loss, "criterion__criterion": net.criterion}
-    if net.criterion is not nn.MSELoss:
+    if net.criterion is not nn.MSELoss or net.get_params_for("criterion"):
         raise ValueError(
             f"The net has the criterion {_name(net.criterion)}, but is to be trained by "
-            f"{loss.__name__}, which would replace it. Leave the net's criterion at MSELoss."
+            f"{loss.__name__}, which would replace it. Leave the net's criterion at MSELoss, "
+            "without parameters."
         )
     return {"criterion": loss}
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sklearn_degu.nets.data import Target
 
 # The smallest log-variance that a loss takes seriously, of a deviation of a thousandth: a row that
-# is fitted exactly would pull it to minus infinity.
+# is fitted exactly would pull it to minus infinity. Losses are counted from there, so that they are
+# never negative: callbacks watch for an improvement by a fraction of the loss.
 LOG_VARIANCE_FLOOR = 2 * math.log(1e-3)
 
 # Degrees of freedom of the noise around its expectation over those of a sample variance: heavy
@@ -50,6 +53,11 @@ class HeadLoss(nn.Module):
             raise ValueError(
                 f"The net's output has shape {tuple(prediction.shape)}, but targets of shape "
                 f"{tuple(y.shape)} need {expected}. The module must return (n_samples, n_outputs)."
+            )
+        if weight is not None and weight.shape != y.shape:
+            raise ValueError(
+                f"The weights have shape {tuple(weight.shape)}, but must have that of the targets, "
+                f"{tuple(y.shape)}."
             )
         loss = self.each(prediction, y)
         return loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
@@ -117,8 +125,9 @@ class ReplicateLoss(WeightedLoss):
     ----------
     criterion : class, default=torch.nn.MSELoss
         Loss module of the means.
-    freedom : float, default=2.0
-        Typical degrees of freedom of the sample variances.
+    freedom : dict of float to float, optional
+        Degrees of freedom of the sample variances, and the share of the noise's weight that
+        variances of these have. By default all have 2, as those of triplicates.
     **kwargs : object
         Parameters of ``criterion``.
 
@@ -130,10 +139,13 @@ class ReplicateLoss(WeightedLoss):
     """
 
     def __init__(
-        self, criterion: type[nn.Module] = nn.MSELoss, freedom: float = 2.0, **kwargs: Any
+        self,
+        criterion: type[nn.Module] = nn.MSELoss,
+        freedom: Mapping[float, float] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(criterion, **kwargs)
-        self.freedom = freedom
+        self.freedom = {2.0: 1.0} if freedom is None else dict(freedom)
         self.log_kappa = nn.Parameter(torch.tensor(math.log(FIRST_KAPPA)))
 
     def each(self, prediction: Tensor, y: Tensor) -> Tensor:
@@ -146,10 +158,13 @@ class ReplicateLoss(WeightedLoss):
         return torch.cat([self.criterion(mean, y_mean), deviance + self._norm(kappa)], dim=1)
 
     def _norm(self, kappa: Tensor) -> Tensor:
-        """Return what the likelihood has of kappa alone."""
-        half = torch.as_tensor(self.freedom / 2, dtype=kappa.dtype, device=kappa.device)
-        log_beta = half.lgamma() + (kappa * half).lgamma() - ((1 + kappa) * half).lgamma()
-        return kappa.log() + log_beta / half
+        """Return what the likelihood has of kappa alone, on average over the rows."""
+        norm = kappa.log() - LOG_VARIANCE_FLOOR
+        for freedom, share in self.freedom.items():
+            half = freedom / 2
+            log_beta = math.lgamma(half) + (kappa * half).lgamma() - ((1 + kappa) * half).lgamma()
+            norm = norm + share * log_beta / half
+        return norm
 
 
 class GaussianLoss(HeadLoss):
@@ -168,7 +183,8 @@ class GaussianLoss(HeadLoss):
     def each(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Return the negative log-likelihood of every target, up to a constant."""
         mean, log_variance = _halves(prediction)
-        return 0.5 * ((y - mean) ** 2 * torch.exp(-log_variance) + log_variance)
+        excess = log_variance - LOG_VARIANCE_FLOOR
+        return 0.5 * ((y - mean) ** 2 * torch.exp(-log_variance) + excess)
 
 
 class BetaGaussianLoss(GaussianLoss):
@@ -176,6 +192,7 @@ class BetaGaussianLoss(GaussianLoss):
 
     The likelihood gives rows that it fits badly a large variance and then little weight, so that
     they are never fitted. With :math:`\beta = 1/2` the mean is learned nearly as by squared error.
+    Validation rows have the plain likelihood: the weighted one is not least at the truth.
 
     References
     ----------
@@ -187,8 +204,11 @@ class BetaGaussianLoss(GaussianLoss):
 
     def each(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Return the weighted negative log-likelihood of every target."""
+        likelihood = super().each(prediction, y)
+        if not self.training:
+            return likelihood
         _, log_variance = _halves(prediction)
-        return torch.exp(self.BETA * log_variance).detach() * super().each(prediction, y)
+        return torch.exp(self.BETA * log_variance).detach() * likelihood
 
 
 class LaplaceLoss(HeadLoss):
@@ -203,10 +223,11 @@ class LaplaceLoss(HeadLoss):
     def each(self, prediction: Tensor, y: Tensor) -> Tensor:
         """Return the negative log-likelihood of every target, up to a constant."""
         mean, log_variance = _halves(prediction)
-        return math.sqrt(2) * (y - mean).abs() * torch.exp(-log_variance / 2) + log_variance / 2
+        excess = log_variance - LOG_VARIANCE_FLOOR
+        return math.sqrt(2) * (y - mean).abs() * torch.exp(-log_variance / 2) + excess / 2
 
 
 def _halves(prediction: Tensor) -> tuple[Tensor, Tensor]:
-    """Return means and log-variances, floored."""
+    """Return means and log-variances; these bend towards the floor, and keep a gradient there."""
     mean, log_variance = prediction.chunk(2, dim=1)
-    return mean, log_variance.clamp(min=LOG_VARIANCE_FLOOR)
+    return mean, LOG_VARIANCE_FLOOR + functional.softplus(log_variance - LOG_VARIANCE_FLOOR)

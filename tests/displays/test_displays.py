@@ -53,6 +53,10 @@ class TestEveryDisplay:
         first, second = (display.from_predictions(*calibrated) for _ in range(2))
         assert first.figure_ is not second.figure_
 
+    def test_has_no_box_around_it(self, display, calibrated):
+        spines = display.from_predictions(*calibrated).ax_.spines
+        assert [side for side in spines if spines[side].get_visible()] == ["left", "bottom"]
+
     def test_can_be_drawn_again_elsewhere(self, display, calibrated):
         drawn = display.from_predictions(*calibrated)
         ax = Figure().subplots()
