@@ -1,7 +1,7 @@
 """Intervals that cover: normalised against absolute conformal scores on replicate-level data.
 
-An ensemble learns the mean of the replicates and how far the measurement is from the prediction
-(--aleatoric heteroscedastic) or from a repetition (--aleatoric replicates), and is distilled into
+An ensemble learns the mean of the replicates and how far the measurement is from a repetition
+(--aleatoric replicates) or from the prediction (--aleatoric heteroscedastic), and is distilled into
 one net. Two conformal regressors turn its predictions into intervals: one divides the errors by the
 predicted deviation ("normalized"), one does not ("absolute"). Both cover as often as they promise
 on average; the table and the figure show whether they also do where the prediction is sure and
@@ -19,7 +19,7 @@ made from one another, such as the mutants of one parent, --groups names the col
     python examples/conformal_coverage.py --data crx_mpra.tsv.gz --sequence seq \
         --replicates log2_rep1 log2_rep2 log2_rep3 log2_rep4 log2_rep5 --split chrom \
         --validate chr4 --calibrate chr1 chr8 chr19 --groups origin \
-        --width 0.5 --members 5 --epochs 12 --keep crx_model.joblib
+        --width 0.25 --members 5 --epochs 8 --intervals-of ensemble --keep crx_model.joblib
 
 The folds of --calibrate are held out, those of --validate stop the training, and all others are
 trained on. Half of the held-out groups, chosen at random, calibrates the intervals, and the other
@@ -146,7 +146,8 @@ def main(arguments: list[str] | None = None) -> None:
     train, valid, held_out = split(assay, options)
     model = kept_model(train, valid, options)
     held_out = without_known(model, held_out)
-    predicted = Predicted(held_out.y, *model.predict(held_out.X, return_std=True))
+    chosen = model if options.intervals_of == "student" else model.teacher_
+    predicted = Predicted(held_out.y, *chosen.predict(held_out.X, return_std=True))
     print(agreement_table(model, held_out))
     title = f"means over {options.splits} random halves of the groups"
     print(coverage_table(title, predicted, halves(held_out, options)))
@@ -401,7 +402,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", help="delimited table, may be gzipped (default: simulated sequences)")
     add("--sequence", default="seq", help="its column of sequences (default: seq)")
-    kinds = ("heteroscedastic", "replicates")
+    models = ("student", "ensemble")
+    add("--intervals-of", choices=models, default=models[0], help="whose predictions are used")
+    kinds = ("replicates", "heteroscedastic")
     add("--aleatoric", choices=kinds, default=kinds[0], help="what the noise is learned from")
     add("--replicates", nargs="+", help="its columns of replicates, NA where missing")
     add("--split", help="its column of folds")

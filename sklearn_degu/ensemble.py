@@ -91,7 +91,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     history_ : ndarray of shape (n_epochs_of_all_members,)
         Structured array with the fields ``member``, ``epoch``, ``train_loss``, ``valid_loss``
         (NaN without validation), ``lr``, ``seconds``. ``pandas.DataFrame(history_)`` works.
-        Losses are in units of the targets' variance.
+        Losses are in units of the targets' variance; with ``aleatoric`` they hold the likelihood
+        of the noise too, counted from the smallest deviation that is told apart, and are larger.
     validation_indices_ : ndarray of int or None
         The rows held out by ``validation``, as indices into the rows of positive weight.
     fingerprint_ : str or None
