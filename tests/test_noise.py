@@ -433,6 +433,49 @@ class TestCalibration:
         assert valid > 1.4
 
 
+class TestResidualCalibration:
+    """With aleatoric="heteroscedastic", the total is that of y, misfit included."""
+
+    def squares(self, n_valid, n_estimators=3, weight=None, y=None):
+        """Return squared residuals and total variances of rows, the first of them validation."""
+        y = TRAIN.mean + TRAIN.noise if y is None else y
+        held_out = PredefinedSplit(np.where(np.arange(N_ROWS) < n_valid, 0, -1))
+        net = tiny_net(max_epochs=3, batch_size=100, lr=0.02)
+        model = tiny_ensemble(
+            net, n_estimators, aleatoric="heteroscedastic", validation=held_out
+        ).fit(TRAIN.X, y, sample_weight=weight)
+        mean, std = model.predict(TRAIN.X, return_std=True)
+        assert (model.predict_uncertainty(TRAIN.X, kind="aleatoric") > 0).all()
+        return (y - mean) ** 2, std**2
+
+    @pytest.mark.parametrize("n_estimators", [1, 3])
+    def test_is_on_the_validation_rows(self, n_estimators):
+        residual, total = self.squares(150, n_estimators)
+        assert total[:150].mean() == pytest.approx(residual[:150].mean())
+
+    def test_counts_rows_by_their_weight(self):
+        weight = np.random.default_rng(0).uniform(0.1, 2, N_ROWS)
+        residual, total = (part[:150] for part in self.squares(150, weight=weight))
+        expected = np.average(residual, weights=weight[:150])
+        assert np.average(total, weights=weight[:150]) == pytest.approx(expected)
+
+    def test_is_of_every_target_by_its_measurements(self):
+        y = np.c_[TRAIN.mean + TRAIN.noise, 100 * TRAIN.y]
+        y[:60, 0] = np.nan
+        residual, total = (part[:150] for part in self.squares(150, y=y))
+        known = ~np.isnan(residual)
+        for target in range(2):
+            rows = known[:, target]
+            expected = residual[rows, target].mean()
+            assert total[rows, target].mean() == pytest.approx(expected)
+
+    def test_is_left_out_where_validation_rows_tell_too_little(self):
+        y = TRAIN.mean + TRAIN.noise
+        wild = np.where(np.arange(N_ROWS) < 10, y + 1000, y)
+        (_, usual), (_, total) = (self.squares(10, y=target) for target in (y, wild))
+        np.testing.assert_array_equal(usual, total)
+
+
 class TestFewReplicates:
     def fit(self, X, y, replicates):
         with warnings.catch_warnings():

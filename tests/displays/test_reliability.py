@@ -69,3 +69,8 @@ def test_a_deviation_of_zero_has_no_relative_error(calibrated):
 def test_more_bins_than_measurements(calibrated):
     with pytest.raises(ValueError, match="at least 700"):
         ReliabilityDisplay.from_predictions(*calibrated, n_bins=700)
+
+
+def test_a_line_without_a_label_has_no_legend(calibrated):
+    display = ReliabilityDisplay.from_predictions(*calibrated, label="_nolegend_")
+    assert display.ax_.get_legend() is None
