@@ -500,3 +500,17 @@ class TestFewReplicates:
         other = np.where(np.arange(40) < 10, y + 3, y)
         one, two = (self.fit(X, target, replicates).predict(X) for target in (y, other))
         assert (two - one)[:10].mean() > 0.3
+
+
+def test_heteroscedastic_total_has_the_mean_square_of_the_validation_residuals():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    y = X[:, 0] + np.exp(X[:, 1] / 2) * rng.normal(size=200)
+    weight = rng.uniform(0.5, 2, size=60)
+    ensemble = EnsembleRegressor(
+        tiny_net(max_epochs=20), 4, aleatoric="heteroscedastic", random_state=0
+    )
+    ensemble.fit(X[:140], y[:140], X_val=X[140:], y_val=y[140:], sample_weight_val=weight)
+    mean, total = ensemble.predict(X[140:], return_std=True, kind="total")
+    residual = np.average((y[140:] - mean) ** 2, weights=weight)
+    assert np.average(total**2, weights=weight) == pytest.approx(residual)
