@@ -32,6 +32,9 @@ NoiseOf = Literal["mean", "replicate"]
 # Fewer validation rows with a spread say too little of a target's noise to calibrate it on.
 MIN_VALIDATION = 20
 
+# The smallest part of the members' own variance that is left to the noise.
+SMALLEST_FACTOR = 0.01
+
 # Draws the slope of a NoiseMap towards 1, as if it were known to 0.3 beforehand.
 SLOPE_PENALTY = 10.0
 
@@ -255,8 +258,8 @@ class LikelihoodObjective(Objective):
         known = ~np.isnan(rows.valid.y) * _row_weights(rows.valid)
         residual = _weighted_mean((rows.valid.y - mean) ** 2 - spread, known)
         factor = residual / _weighted_mean(noise, known)
-        # Members that differ by more than the whole residual leave nothing to scale by.
-        return replace(alone, level=np.log(np.where(factor > 0, factor, 1.0)))
+        # Members may differ by nearly the whole residual, or more.
+        return replace(alone, level=np.log(np.maximum(factor, SMALLEST_FACTOR)))
 
 
 def objective(aleatoric: Aleatoric | None, likelihood: Likelihood, train: Samples) -> Objective:

@@ -102,6 +102,8 @@ class ConformalRegressor(CalibratedRegressor):
     ----------
     estimator_ : regressor
         The fitted estimator.
+    confidence_level_ : float or sequence of float
+        The level or levels of the intervals, as they were calibrated.
     n_calibration_ : ndarray of int of shape (n_targets,) or (n_groups, n_targets)
         Number of calibration rows of each target; with ``mondrian`` in each group.
     quantiles_ : ndarray of shape (n_targets, n_levels, 2) or (n_groups, n_targets, n_levels, 2)
@@ -282,8 +284,8 @@ class ConformalRegressor(CalibratedRegressor):
         check_is_fitted(self)
         (X,) = indexable(X)
         score = self._conformity.score
-        rows, shape = predict_rows(self.estimator_, X, score, self.kind, self.likelihood_ratio)
-        groups = group_rows(self.mondrian, X, len(rows.mean))
+        rows, shape = predict_rows(self.estimator_, X, score, self._kind, self._likelihood_ratio)
+        groups = group_rows(self._mondrian, X, len(rows.mean))
         check_known_groups(groups, self._conformity.groups)
         axes = (*shape, *self._levels_shape)
         lower, upper = (bound.reshape(axes) for bound in self._conformity.bounds(rows, groups))
@@ -319,7 +321,11 @@ class ConformalRegressor(CalibratedRegressor):
         return conformity
 
     def _use(self, conformity: Conformity) -> ConformalRegressor:
+        # What the calibration was made with: parameters that are set later change the next one.
         self._conformity = conformity
+        self._kind, self._mondrian = self.kind, self.mondrian
+        self._likelihood_ratio = self.likelihood_ratio
+        self.confidence_level_ = self.confidence_level
         self._levels_shape = np.shape(self.confidence_level)
         return self
 

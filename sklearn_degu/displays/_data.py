@@ -240,7 +240,9 @@ def predict_intervals(
         levels = default_level if confidence_level is None else confidence_level
         return Predicted(mean, std, gaussian_intervals(mean, std, levels))
     mean, lower, upper = estimator.predict_interval(X)
-    intervals = given_intervals(lower, upper, estimator.confidence_level)
+    intervals = given_intervals(
+        lower, upper, getattr(estimator, "confidence_level_", estimator.confidence_level)
+    )
     return Predicted(mean, None, _chosen(intervals, confidence_level))
 
 

@@ -278,3 +278,14 @@ class TestConformalize:
         X, y = heteroscedastic(50)
         with pytest.raises(ValueError, match="inconsistent numbers of samples"):
             conformal().fit(X, y).conformalize(X, y[:20])
+
+
+def test_parameters_set_after_the_fit_leave_its_calibration_alone():
+    X = np.arange(200.0)[:, np.newaxis]
+    y = np.random.default_rng(0).normal(size=200)
+    model = ConformalRegressor(Ridge(), conformity_score="absolute", random_state=0).fit(X, y)
+    before = model.predict_interval(X)
+    model.set_params(confidence_level=0.5, mondrian=len, likelihood_ratio=len, kind="total")
+    for one, other in zip(before, model.predict_interval(X), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert model.confidence_level_ == 0.9
