@@ -16,8 +16,8 @@ _BYTES = 8
 def row_hashes(X: NDArray[Any]) -> NDArray[np.uint64]:
     """Return a 64-bit hash of every row.
 
-    Two rows of equal values have equal hashes, whatever their number type; two that differ have
-    equal hashes with a probability of 2^-64. A sequence (4, length) and its reverse complement
+    Two rows of equal values, in single precision, have equal hashes, whatever their number type;
+    two that differ have equal hashes with a probability of 2^-64. A sequence (4, length) and its reverse complement
     have equal hashes, because they are the two strands of one molecule.
 
     Parameters
@@ -55,14 +55,18 @@ def _one_strand_hashes(rows: NDArray[Any]) -> NDArray[np.uint64]:
 
 
 def _as_bytes(rows: NDArray[Any]) -> Iterator[memoryview]:
-    """Yield every row in the one form that its values decide: bytes if they fit, else doubles."""
+    """Yield every row in the one form that its values decide: bytes if they fit, else singles.
+
+    Singles, because a model that was trained in float32 is often shown the same table in float64.
+    """
     if rows.dtype in (np.uint8, np.bool_):
         for row in np.ascontiguousarray(rows, dtype=np.uint8):
             yield memoryview(row)
         return
     # Zero is added because -0.0 equals 0.0 and differs from it in a bit.
-    doubles = rows.astype("<f8") + 0.0
-    small = np.clip(doubles, 0, 255).astype(np.uint8)
-    fits = (small == doubles).all(axis=1)
-    for fit, short, long in zip(fits, small, doubles, strict=True):
+    with np.errstate(over="ignore"):
+        singles = rows.astype("<f4") + np.float32(0)
+    small = np.clip(singles, 0, 255).astype(np.uint8)
+    fits = (small == singles).all(axis=1)
+    for fit, short, long in zip(fits, small, singles, strict=True):
         yield memoryview(short if fit else long)
