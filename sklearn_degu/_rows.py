@@ -17,8 +17,8 @@ def row_hashes(X: NDArray[Any]) -> NDArray[np.uint64]:
     """Return a 64-bit hash of every row.
 
     Two rows of equal values, in single precision, have equal hashes, whatever their number type;
-    two that differ have equal hashes with a probability of 2^-64. A sequence (4, length) and its reverse complement
-    have equal hashes, because they are the two strands of one molecule.
+    two that differ have equal hashes with a probability of 2^-64. A sequence (4, length) and its
+    reverse complement have equal hashes, because they are the two strands of one molecule.
 
     Parameters
     ----------
