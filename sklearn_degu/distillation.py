@@ -222,6 +222,7 @@ class DistilledRegressor(NeuralRegressor):
             If a loss becomes NaN or infinite.
         """
         self._check_params()
+        self._check_replicates_used(replicates)
         random_state = check_random_state(self.random_state)
         teacher_seed, validation_seed, seed = random_state.randint(MAX_SEED, size=3).tolist()
         teacher = self._teacher(teacher_seed)
@@ -406,6 +407,16 @@ class DistilledRegressor(NeuralRegressor):
             )
         with global_generator(seed=0):
             student.initialize()
+
+    def _check_replicates_used(self, replicates: Any) -> None:
+        """Refuse replicates that a frozen teacher has not learned from and will not."""
+        frozen = isinstance(self.teacher, FrozenEstimator)
+        if frozen and replicates is not None and self.teacher.estimator.aleatoric != "replicates":
+            raise ValueError(
+                "The teacher is frozen and has learned no noise from replicates, so that these "
+                "would not be used. Fit the ensemble with aleatoric='replicates' and its "
+                "replicates, and then freeze it."
+            )
 
     def _check_head_weights(self, names: list[str]) -> None:
         if not isinstance(self.head_weights, (Mapping, NoneType)):

@@ -695,3 +695,10 @@ def test_a_students_own_loader_is_refused_where_rows_are_edited(sequences):
 def test_a_student_that_cannot_be_made_is_found_out_before_the_teacher_trains(table, no_training):
     with pytest.raises(ValueError, match="learning rate"):
         DistilledRegressor(tiny_ensemble(), student=tiny_net(lr=-1.0)).fit(*table)
+
+
+def test_replicates_that_a_frozen_teacher_has_not_learned_from_are_refused(table):
+    X, y = table
+    teacher = FrozenEstimator(tiny_ensemble().fit(X, y))
+    with pytest.raises(ValueError, match="learned no noise from replicates"):
+        DistilledRegressor(teacher).fit(X, y, replicates=np.c_[y - 1, y + 1])
