@@ -32,9 +32,9 @@ from sklearn_degu._noise import (
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.prediction import forward, warn_if_constant
-from sklearn_degu.nets.progress import EpochReporter, tidy_history
-from sklearn_degu.nets.randomness import MAX_SEED, may_draw_globally, one_intra_op_thread
-from sklearn_degu.nets.training import train_net
+from sklearn_degu.nets.progress import tidy_history
+from sklearn_degu.nets.randomness import MAX_SEED, one_intra_op_thread
+from sklearn_degu.nets.strategies import Strategy, check_strategy, train_members
 from sklearn_degu.recipes import mlp_net
 from sklearn_degu.uncertainty import Array, Heads, available_kinds
 
@@ -73,11 +73,17 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         fraction (whole groups, if ``groups`` are passed to fit), or a scikit-learn splitter, of
         which the first split is taken (if it shuffles, give it a ``random_state``). ``X_val`` and
         ``y_val`` of fit come first. None holds nothing out.
+    strategy : {"auto", "loop", "threads", "processes", "joint"}, default="auto"
+        How the members train: one after another ("loop"), ``n_jobs`` at a time in threads or in
+        processes, or all in one batched pass ("joint"), which fills a GPU and spares tiny nets
+        their overhead, and needs nets of one architecture without recurrent layers. "auto" is
+        "joint" on a GPU for a net of :mod:`sklearn_degu.recipes`; else "threads", or "processes"
+        if the nets may draw from torch's global generator, for which threads would queue. Members
+        begin with the same weights, and see the same batches and dropout masks, in all of them.
     n_jobs : int, default=None
-        How many members train at a time, as joblib counts: None is 1 unless in a
-        :func:`joblib.parallel_config` context, -1 is all cores. Each member computes on one
-        thread, so that the result is the same for every ``n_jobs``; use -1 on a CPU and 1 on a
-        GPU.
+        How many members train at a time in threads or processes, as joblib counts: None is 1
+        unless in a :func:`joblib.parallel_config` context, -1 is all cores. Each member computes
+        on one thread, so that the result is the same for every ``n_jobs``.
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, order of the data, dropout and the random validation rows.
     verbose : int, default=0
@@ -151,6 +157,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         likelihood: Likelihood = "gaussian",
         noise_of: NoiseOf = "mean",
         validation: Any = None,
+        strategy: Strategy = "auto",
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -161,6 +168,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.likelihood = likelihood
         self.noise_of = noise_of
         self.validation = validation
+        self.strategy = strategy
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -217,6 +225,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             If a loss becomes NaN or infinite.
         """
         nets = self.nets()
+        strategy = check_strategy(self.strategy, nets)
         check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
         samples = check_fit_data(
             self,
@@ -245,7 +254,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             )
             for i in range(self.n_estimators)
         ]
-        self.estimators_ = self._train(configured, seeds, learned, rows)
+        self.estimators_ = self._train(configured, seeds.tolist(), learned, rows, strategy)
         self.history_ = tidy_history(self.estimators_)
         self.validation_indices_ = rows.indices
         self.fingerprint_ = None if rows.indices is None else fingerprint(samples.X)
@@ -405,27 +414,22 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     def _train(
         self,
         nets: list[NeuralNet],
-        seeds: NDArray[Any],
+        seeds: list[int],
         learned: Objective,
         rows: TrainingRows,
+        strategy: Strategy,
     ) -> list[NeuralNet]:
         train = learned.rows(rows.train)
-        valid = None if rows.valid is None else learned.rows(rows.valid)
-        n_workers = min(effective_n_jobs(self.n_jobs), len(nets))
-        with one_intra_op_thread:
-            fitted: list[NeuralNet] = Parallel(n_jobs=self.n_jobs, prefer=_preferred(nets))(
-                delayed(train_net)(
-                    net,
-                    train,
-                    valid,
-                    seed=int(seed),
-                    dtype=compute_dtype(rows.train.X),
-                    reporter=EpochReporter(
-                        f"member {i + 1}/{len(nets)}", (len(nets) - 1 - i) / n_workers, self.verbose
-                    ),
-                )
-                for i, (net, seed) in enumerate(zip(nets, seeds, strict=True))
-            )
+        fitted = train_members(
+            nets,
+            train,
+            None if rows.valid is None else learned.rows(rows.valid),
+            seeds=seeds,
+            dtype=compute_dtype(rows.train.X),
+            strategy=strategy,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
         for i, net in enumerate(fitted):
             warn_if_constant(net, train, f"Member {i} of the ensemble", learned.heads.n_targets)
         return fitted
@@ -453,12 +457,6 @@ def _decoded(net: NeuralNet, heads: Heads, X: NDArray[Any]) -> dict[str, Array]:
 def _noise_settings(part: EnsembleRegressor) -> str:
     settings = {name: getattr(part, name) for name in ("aleatoric", "likelihood", "noise_of")}
     return ", ".join(f"{name}={value!r}" for name, value in settings.items())
-
-
-def _preferred(nets: list[NeuralNet]) -> str:
-    """Prefer threads, which share the data, unless nets would wait for the global generator."""
-    waiting = any(may_draw_globally(net) for net in nets)
-    return "processes" if waiting else "threads"
 
 
 def _fitted_part(

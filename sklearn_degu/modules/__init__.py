@@ -10,6 +10,7 @@ module that names ``seq_len`` or ``n_channels`` is given sequences of shape
 from sklearn_degu.modules._layers import Dropout, Standardize
 from sklearn_degu.modules.deepstarr import DeepSTARR
 from sklearn_degu.modules.mlp import MLP
+from sklearn_degu.modules.one_hot import OneHotBlock
 from sklearn_degu.modules.residualbind import ResidualBind
 
-__all__ = ["MLP", "DeepSTARR", "Dropout", "ResidualBind", "Standardize"]
+__all__ = ["MLP", "DeepSTARR", "Dropout", "OneHotBlock", "ResidualBind", "Standardize"]

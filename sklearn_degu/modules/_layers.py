@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 # Keras' default, under which the published networks were trained; torch's own is 1e-5.
 BATCH_NORM_EPS = 1e-3
@@ -25,13 +28,14 @@ class Dropout(nn.Dropout):
 
     Attributes
     ----------
-    generator : torch.Generator or None
-        The source of the masks. It belongs to a training run: it is neither saved nor copied.
+    generator : torch.Generator or list of torch.Generator or None
+        The source of the masks; a list has one for every net of those that :func:`torch.vmap`
+        runs together. It belongs to a training run: it is neither saved nor copied.
     """
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__(p)
-        self.generator: torch.Generator | None = None
+        self.generator: torch.Generator | list[torch.Generator] | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Zero elements at random in training, and scale the others by ``1 / (1 - p)``."""
@@ -40,12 +44,44 @@ class Dropout(nn.Dropout):
         keep = 1.0 - self.p
         if keep == 0:
             return input * 0
-        mask = torch.empty_like(input).bernoulli_(keep, generator=self.generator)
-        return input * mask.div_(keep)
+        if isinstance(self.generator, list):
+            masks: Tensor = _MemberMasks.apply(input, keep, self.generator)  # type: ignore[no-untyped-call]
+            return input * masks
+        return input * _mask(input, keep, self.generator)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the generator behind: it is state of a training run, not of the net."""
         return {**self.__dict__, "generator": None}
+
+
+def _mask(like: Tensor, keep: float, generator: torch.Generator) -> Tensor:
+    # One layout for all images: a generator fills a mask in the order of its memory.
+    layout = torch.channels_last if like.ndim == 4 else torch.contiguous_format
+    mask = torch.empty_like(like, memory_format=layout)
+    mask.bernoulli_(keep, generator=generator)
+    return mask.div_(keep)
+
+
+class _MemberMasks(torch.autograd.Function):
+    """Masks under :func:`torch.vmap`, each member's from a generator of its own."""
+
+    generate_vmap_rule = False
+
+    @staticmethod
+    def forward(input: Tensor, keep: float, generators: list[torch.Generator]) -> Tensor:
+        raise RuntimeError("A list of generators is for nets that torch.vmap runs together.")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: Any, input: Tensor, keep: float, generators: list[torch.Generator]
+    ) -> tuple[Tensor, int]:
+        members = input.detach().movedim(in_dims[0], 0)
+        masks = [_mask(x, keep, g) for x, g in zip(members, generators, strict=True)]
+        return torch.stack(masks), 0
 
 
 class Standardize(nn.Module):
@@ -96,6 +132,14 @@ class Standardize(nn.Module):
         return (x - self.loc) / self.scale
 
 
+class MeanOverPositions(nn.Module):
+    """Average an image of features (n, n_filters, 1, L) over its positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the means (n, n_filters)."""
+        return x.mean(dim=(2, 3))
+
+
 def as_image(x: Tensor) -> Tensor:
     """View sequences (n, channels, L) as images (n, channels, 1, L), channels last in memory.
 
@@ -103,6 +147,8 @@ def as_image(x: Tensor) -> Tensor:
     convolutions, batch norms and poolings are about twice as fast on a CPU as the
     one-dimensional ones that keep the positions of a channel together.
     """
+    if is_functorch_wrapped_tensor(x):  # torch.vmap knows one layout.
+        return x.unsqueeze(2)
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from sklearn_degu.modules._layers import BATCH_NORM_EPS, Dropout, as_image, conv, pool
+from sklearn_degu.modules._layers import BATCH_NORM_EPS, Dropout, conv, pool
+from sklearn_degu.modules.one_hot import OneHotBlock
 
 
 class DeepSTARR(nn.Module):
@@ -72,10 +73,10 @@ class DeepSTARR(nn.Module):
         filters = [n_channels, *(max(1, round(width * n)) for n in self.FILTERS)]
         dense = max(1, round(width * self.DENSE))
         blocks = [
-            nn.Sequential(
+            (OneHotBlock if i == 0 else nn.Sequential)(
                 conv(n_in, n_out, k), nn.BatchNorm2d(n_out, eps=BATCH_NORM_EPS), pool(2), nn.ReLU()
             )
-            for (n_in, n_out), k in zip(pairwise(filters), self.WIDTHS, strict=True)
+            for i, ((n_in, n_out), k) in enumerate(zip(pairwise(filters), self.WIDTHS, strict=True))
         ]
         self.convolutions = nn.Sequential(*blocks)
         self.dense = nn.Sequential(
@@ -87,7 +88,7 @@ class DeepSTARR(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map sequences (n, n_channels, seq_len) to outputs (n, n_outputs)."""
-        output: Tensor = self.output(self.dense(self.convolutions(as_image(x))))
+        output: Tensor = self.output(self.dense(self.convolutions(x)))
         return output
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from sklearn_degu.modules._layers import BATCH_NORM_EPS, Dropout, as_image, conv, pool
+from sklearn_degu.modules._layers import BATCH_NORM_EPS, Dropout, MeanOverPositions, conv, pool
+from sklearn_degu.modules.one_hot import OneHotBlock
 
 
 class DilatedResidual(nn.Module):
@@ -81,12 +82,12 @@ class ResidualBind(nn.Module):
                 f"positions, got seq_len={seq_len}. Pad the sequences, or use another module."
             )
         self.convolutions = nn.Sequential(
-            *(conv(n_channels, 196, 19), _norm(196), nn.SiLU(), Dropout(0.2)),
-            *(DilatedResidual(196), Dropout(0.2), pool(5)),
+            OneHotBlock(conv(n_channels, 196, 19), _norm(196), nn.SiLU()),
+            *(Dropout(0.2), DilatedResidual(196), Dropout(0.2), pool(5)),
             *(conv(196, 256, 7), _norm(256), nn.SiLU(), Dropout(0.2), pool(5)),
             # A dense layer at every position is a convolution of width one.
             *(conv(256, 256, 1), _norm(256), nn.SiLU(), Dropout(0.5)),
-            *(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            MeanOverPositions(),
         )
         norm = nn.BatchNorm1d(256, eps=BATCH_NORM_EPS)
         self.dense = nn.Sequential(nn.Linear(256, 256), norm, nn.SiLU(), Dropout(0.5))
@@ -94,7 +95,7 @@ class ResidualBind(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map sequences (n, n_channels, seq_len) to outputs (n, n_outputs)."""
-        output: Tensor = self.output(self.dense(self.convolutions(as_image(x))))
+        output: Tensor = self.output(self.dense(self.convolutions(x)))
         return output
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from skorch import NeuralNetRegressor
 from skorch.callbacks import EpochTimer
+from skorch.history import History
 from torch import Tensor, nn
 
 from sklearn_degu.nets.data import InMemoryBatches, InMemoryDataset
@@ -72,28 +73,43 @@ class InMemoryNet(NeuralNetRegressor):
         """Run one pass over the training or validation rows and record its mean loss."""
         if iterator is None:
             return
-        total, weight, n_batches = torch.zeros(()), torch.zeros(()), 0
+        epoch = EpochLoss()
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            batch_weight = _weight_of(batch)
-            total = total + step["loss"].detach() * batch_weight
-            weight = weight + batch_weight
-            n_batches += 1
+            epoch.add(step["loss"].detach().unsqueeze(0), batch)
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        self._record_loss(f"{prefix}_loss", float(total / weight))
-        self.history.record(f"{prefix}_batch_count", n_batches)
-
-    def _record_loss(self, name: str, loss: float) -> None:
-        earlier = [row[name] for row in self.history[:-1]]
-        self.history.record(name, loss)
-        self.history.record(f"{name}_best", loss < min(earlier, default=float("inf")))
+        epoch.record([self.history], prefix)
 
 
-def _weight_of(batch: Any) -> Tensor | int:
-    """Return what a batch's mean loss weighs in the mean over an epoch."""
-    X, target = batch
+class EpochLoss:
+    """Mean losses of an epoch of nets side by side: summed up on the device, read at the end."""
+
+    def __init__(self) -> None:
+        self._total = torch.zeros(())
+        self._weight: Tensor | float = 0.0
+        self._n_batches = 0
+
+    def add(self, losses: Tensor, *batches: Any) -> None:
+        """Add the mean losses (n_nets,) of every net's batch."""
+        weights = _weights_of(batches)
+        self._total = self._total + losses * weights
+        self._weight = self._weight + weights
+        self._n_batches += 1
+
+    def record(self, histories: Sequence[History], prefix: str) -> None:
+        """Write the means into the current epoch of the nets, and whether they are the best."""
+        name, losses = f"{prefix}_loss", self._total / self._weight
+        for history, loss in zip(histories, losses.tolist(), strict=True):
+            earlier = [row[name] for row in history[:-1]]
+            history.record(name, loss)
+            history.record(f"{name}_best", loss < min(earlier, default=float("inf")))
+            history.record(f"{prefix}_batch_count", self._n_batches)
+
+
+def _weights_of(batches: Sequence[Any]) -> Tensor | int:
+    """Return what the mean losses of nets' batches weigh in the means over an epoch."""
+    X, target = batches[0]
     if isinstance(target, (tuple, list)):
-        weight: Tensor = target[1].sum()
-        return weight
+        return torch.stack([weight.sum() for _, (_, weight) in batches])
     return len(X)

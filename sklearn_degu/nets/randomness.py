@@ -75,7 +75,7 @@ def random_stream(net: NeuralNet, seed: int, device: torch.device) -> AbstractCo
     other random layers, or a loader of the user's, is trained under a lock, on the global
     generator.
     """
-    if draws_globally(net.module_) or _has_other_loader(net):
+    if draws_globally(net.module_) or not is_served_from_memory(net):
         return global_generator(seed, device)
     generator = torch.Generator(device).manual_seed(seed)
     for layer in net.module_.modules():
@@ -97,12 +97,12 @@ def may_draw_globally(net: NeuralNet) -> bool:
     """Whether a net that is not initialised yet may have to train under the lock."""
     declared = getattr(net.module, "draws_globally", None)
     ours = getattr(net.module, "__module__", "").startswith("sklearn_degu.modules")
-    return _has_other_loader(net) or (not ours if declared is None else bool(declared))
+    return not is_served_from_memory(net) or (not ours if declared is None else bool(declared))
 
 
-def _has_other_loader(net: NeuralNet) -> bool:
-    """Whether a loader other than ours decides the order of the rows, as torch's does."""
-    return not (net.iterator_train is net.iterator_valid is InMemoryBatches)
+def is_served_from_memory(net: NeuralNet) -> bool:
+    """Whether our own loader decides the order of the rows, and not one of the user's."""
+    return net.iterator_train is net.iterator_valid is InMemoryBatches
 
 
 def _layer_draws_globally(layer: nn.Module) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from sklearn.base import clone
@@ -58,14 +59,8 @@ def train_net(
         If a loss becomes NaN or infinite.
     """
     seeds = Seeds(seed)
-    callbacks = net.callbacks
-    # By attribute: skorch's set_params fails on a net without any callback.
-    # Clones, because fitted callbacks keep copies of the weights.
-    net.callbacks = reporter.added_to(clone(callbacks, safe=False))
-    with one_intra_op_thread:
-        with global_generator(seeds.weights):
-            net.initialize()
-        _prepare_module(net.module_, train, dtype)
+    with one_intra_op_thread, training_run(net, reporter):
+        initialize(net, train, seeds, dtype)
         device = torch.device(net.device or "cpu")
         train_set = InMemoryDataset(
             *train,
@@ -77,9 +72,26 @@ def train_net(
         valid_set = None if valid is None else InMemoryDataset(*valid, dtype=dtype, device=device)
         with random_stream(net, seeds.dropout, device):
             _fit_loop(net, train_set, valid_set)
+    return net
+
+
+@contextmanager
+def training_run(net: NeuralNet, reporter: EpochReporter) -> Iterator[None]:
+    """Give a net callbacks of its own for a training; forget what only the training needs."""
+    callbacks = net.callbacks
+    # By attribute: skorch's set_params fails on a net without any callback.
+    # Clones, because fitted callbacks keep copies of the weights.
+    net.callbacks = reporter.added_to(clone(callbacks, safe=False))
+    yield
     net.callbacks = callbacks
     forget_training(net)
-    return net
+
+
+def initialize(net: NeuralNet, train: Rows, seeds: Seeds, dtype: torch.dtype) -> None:
+    """Give a net its initial weights, in the type to compute in."""
+    with global_generator(seeds.weights):
+        net.initialize()
+    _prepare_module(net.module_, train, dtype)
 
 
 def _prepare_module(module: nn.Module, train: Rows, dtype: torch.dtype) -> None:

@@ -1,0 +1,1 @@
+"""Training and prediction timed against the rivals, on the same work in alternating order."""

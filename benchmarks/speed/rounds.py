@@ -1,0 +1,82 @@
+"""Run the contestants of a study, each in its own process, in alternating order."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchmarks.speed.environment import REPOSITORY
+from benchmarks.speed.studies import Study
+from benchmarks.speed.work import Work, make_sequences
+
+Item = TypeVar("Item")
+
+
+def run_study(
+    name: str, study: Study, given: dict[str, Any], rounds: int, results: Path
+) -> None:
+    """Append a line of JSON to ``results`` for every run of a study, and print it."""
+    works = list(study.works(given))
+    for work in works:
+        make_sequences(work)
+    session = time.strftime("%Y-%m-%d %H:%M:%S")
+    jobs = [(contestant, work) for work in works for contestant in study.contestants]
+    for i in range(rounds):
+        for contestant, work in alternating(jobs, i):
+            seeded = {**vars(work), "seed": i}
+            outcome = run_worker(contestant, study.task, Work(**seeded))
+            record = {"study": name, "contestant": contestant, "round": i, "date": session}
+            _append(results, {**record, "work": seeded, **outcome})
+            print(
+                f"{name} round {i + 1}/{rounds} {contestant} {_point(study, work)}"
+                f"{outcome['seconds']:.2f} s, peak {outcome['peak_mib']} MiB, "
+                f"Pearson {outcome.get('pearson', '-')}",
+                flush=True,
+            )
+
+
+def run_machine(results: Path) -> None:
+    """Append the machine and its matrix-product peak to ``results``."""
+    machine = _json_of([sys.executable, "-m", "benchmarks.speed.machine"])
+    _append(results, {"study": "machine", "date": time.strftime("%Y-%m-%d"), **machine})
+    print(json.dumps(machine), flush=True)
+
+
+def run_worker(contestant: str, task: str, work: Work) -> dict[str, Any]:
+    """Return what the worker of a contestant measured."""
+    command = [sys.executable, "-m", "benchmarks.speed.worker", contestant, f"--task={task}"]
+    return _json_of([*command, *work.arguments()])
+
+
+def alternating(items: Sequence[Item], round_number: int) -> list[Item]:
+    """Return the items forwards in even rounds and backwards in odd ones.
+
+    A drift of the machine over a pair of rounds then meets all of them alike.
+    """
+    return list(items) if round_number % 2 == 0 else list(reversed(items))
+
+
+def _json_of(command: list[str]) -> dict[str, Any]:
+    """Return the last line that a command prints, read as JSON."""
+    done = subprocess.run(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _append(results: Path, record: dict[str, Any]) -> None:
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def _point(study: Study, work: Work) -> str:
+    return "" if study.axis is None else f"{study.axis}={getattr(work, study.axis)} "

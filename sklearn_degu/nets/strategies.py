@@ -1,0 +1,91 @@
+"""Train the members of an ensemble: apart, side by side, or all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from joblib import effective_n_jobs
+from sklearn.utils.parallel import Parallel, delayed
+from skorch import NeuralNet
+
+from sklearn_degu.nets.data import Rows
+from sklearn_degu.nets.joint import can_train_jointly, train_jointly
+from sklearn_degu.nets.progress import EpochReporter
+from sklearn_degu.nets.randomness import may_draw_globally, one_intra_op_thread
+from sklearn_degu.nets.training import train_net
+
+Strategy = Literal["auto", "loop", "threads", "processes", "joint"]
+
+
+def check_strategy(strategy: Strategy, nets: Sequence[NeuralNet]) -> Strategy:
+    """Return how members of these nets are trained; "auto" is decided here.
+
+    Raises
+    ------
+    ValueError
+        If there is no such strategy, or if it cannot train these nets.
+    """
+    if strategy not in get_args(Strategy):
+        raise ValueError(f"strategy must be one of {get_args(Strategy)}, got {strategy!r}.")
+    if strategy == "joint" and len(nets) > 1:
+        raise ValueError(
+            f'strategy="joint" runs one architecture, but there are {len(nets)} named nets. '
+            'Use another strategy, such as "auto".'
+        )
+    if strategy != "auto":
+        return strategy
+    on_gpu = any(torch.device(net.device or "cpu").type == "cuda" for net in nets)
+    if on_gpu and len(nets) == 1 and can_train_jointly(nets[0]):
+        return "joint"
+    # Threads share the data, but nets that draw from the global generator would wait in them.
+    return "processes" if any(map(may_draw_globally, nets)) else "threads"
+
+
+def train_members(
+    nets: Sequence[NeuralNet],
+    train: Rows,
+    valid: Rows | None,
+    *,
+    seeds: Sequence[int],
+    dtype: torch.dtype,
+    strategy: Strategy,
+    n_jobs: int | None,
+    verbose: int,
+) -> list[NeuralNet]:
+    """Return configured nets after training, each from its seed.
+
+    Parameters
+    ----------
+    nets : sequence of skorch.NeuralNet
+        Nets as :func:`~sklearn_degu.nets.configure.configure` returns them.
+    train, valid : Rows
+        What to train on and what to stop on.
+    seeds : sequence of int
+        The seed of every net.
+    dtype : torch.dtype
+        What to compute in.
+    strategy : str
+        As :func:`check_strategy` returns it.
+    n_jobs : int or None
+        Members at a time, in threads or processes.
+    verbose : int
+        Print a line for every member (1) or every epoch (2).
+    """
+    side_by_side = strategy in ("threads", "processes")
+    n_workers = min(effective_n_jobs(n_jobs), len(nets)) if side_by_side else 1
+    waiting = [0 if strategy == "joint" else i / n_workers for i in range(len(nets))]
+    reporters = [
+        EpochReporter(f"member {i + 1}/{len(nets)}", n_waiting, verbose)
+        for i, n_waiting in enumerate(reversed(waiting))
+    ]
+    if strategy == "joint":
+        return train_jointly(nets, train, valid, seeds=seeds, dtype=dtype, reporters=reporters)
+    parallel = Parallel(n_jobs=n_jobs, prefer=strategy) if side_by_side else Parallel(n_jobs=1)
+    with one_intra_op_thread:
+        fitted: list[NeuralNet] = parallel(
+            delayed(train_net)(net, train, valid, seed=seed, dtype=dtype, reporter=reporter)
+            for net, seed, reporter in zip(nets, seeds, reporters, strict=True)
+        )
+    return fitted
