@@ -12,6 +12,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, validate_data
 
+from sklearn_degu._replicates import check_replicates
+
 # Codes stay as they are and are cast batch by batch; everything else is computed with as given.
 _DTYPES = (np.float64, np.float32, np.uint8, np.int8, np.bool_)
 
@@ -86,7 +88,7 @@ def check_fit_data(
     weight = _check_weight(sample_weight, len(checked))
     # One order in memory, so that sums over it round alike.
     inputs = _compact(np.ascontiguousarray(checked).reshape(-1, *estimator.input_shape_))
-    measured = _check_replicates(replicates, targets)
+    measured = check_replicates(replicates, targets, "y")
     return _without_zero_weights(Samples(inputs, targets, weight, groups, measured))
 
 
@@ -111,7 +113,7 @@ def check_more_rows(
         targets = np.zeros((len(rows), 0)) if y is None else _check_y(y)
         check_consistent_length(rows, targets)
         weight = _check_weight(sample_weight, len(rows))
-        measured = _check_replicates(replicates, targets)
+        measured = check_replicates(replicates, targets, "y_val")
     except ValueError as error:
         raise ValueError(f"{name} cannot be used with the training rows: {error}") from error
     return _without_zero_weights(Samples(_compact(rows), targets, weight, None, measured))
@@ -274,37 +276,6 @@ def _check_y(y: Any) -> NDArray[np.float64]:
             "X_unlabeled."
         )
     return targets
-
-
-def _check_replicates(replicates: Any, y: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return replicates of shape (n, n_targets, n_replicates)."""
-    if replicates is None:
-        return None
-    checked: NDArray[np.float64] = check_array(
-        replicates,
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite="allow-nan",
-        input_name="replicates",
-    )
-    n_rows, n_targets = y.shape
-    if checked.ndim == 2 and n_targets == 1:
-        checked = checked[:, np.newaxis]
-    if checked.ndim != 3 or checked.shape[:2] != y.shape:
-        expected = f"({n_rows}, {n_targets}, n_replicates)"
-        if n_targets == 1:
-            expected = f"({n_rows}, n_replicates)"
-        raise ValueError(
-            f"replicates has shape {np.shape(replicates)}, but y, with {n_rows} rows and "
-            f"{n_targets} targets, needs {expected}; a missing replicate is NaN."
-        )
-    if checked.shape[2] < 2:
-        raise ValueError(
-            "replicates holds one measurement for every row, which has no spread. Pass at least "
-            "two, or learn the noise by aleatoric='heteroscedastic'."
-        )
-    return checked
 
 
 def _check_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:

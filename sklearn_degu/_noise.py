@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import GammaRegressor
 
 from sklearn_degu._inputs import Samples
-from sklearn_degu._validation import TrainingRows
+from sklearn_degu._noise_map import NoiseMap
+from sklearn_degu._replicates import sample_variance
+from sklearn_degu._validation import MIN_VALIDATION, TrainingRows
 from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.losses import (
     BetaGaussianLoss,
@@ -29,98 +30,14 @@ Aleatoric = Literal["replicates", "heteroscedastic"]
 Likelihood = Literal["gaussian", "beta", "laplace"]
 NoiseOf = Literal["mean", "replicate"]
 
-# Fewer validation rows with a spread say too little of a target's noise to calibrate it on.
-MIN_VALIDATION = 20
-
 # The smallest part of the members' own variance that is left to the noise.
 SMALLEST_FACTOR = 0.01
-
-# Draws the slope of a NoiseMap towards 1, as if it were known to 0.3 beforehand.
-SLOPE_PENALTY = 10.0
 
 LIKELIHOODS: dict[str, type[HeadLoss]] = {
     "gaussian": GaussianLoss,
     "beta": BetaGaussianLoss,
     "laplace": LaplaceLoss,
 }
-
-
-@dataclass(frozen=True)
-class NoiseMap:
-    r"""What makes of the members' mean variance the variance of the noise.
-
-    The mean of several predictions, each right on average for the rows that it singles out, is
-    spread less than the truth: what one member rightly says is diluted by the others. The map is
-    log-linear, :math:`u \, e^{a} (v / u)^{b}`, with :math:`b` usually above 1.
-
-    Attributes
-    ----------
-    unit : ndarray of shape (n_targets,)
-        The variance :math:`u` that the members' variances are relative to.
-    level, slope : ndarray of shape (n_targets,)
-        :math:`a` and :math:`b`.
-    """
-
-    unit: Array
-    level: Array
-    slope: Array
-
-    @classmethod
-    def identity(cls, n_targets: int) -> NoiseMap:
-        """Return the map that changes nothing."""
-        return cls(np.ones(n_targets), np.zeros(n_targets), np.ones(n_targets))
-
-    @classmethod
-    def fit(
-        cls, unit: Array, variance: Array, measured: Array, weight: Array, *, with_slope: bool
-    ) -> NoiseMap:
-        """Fit the map to sample variances, by their gamma likelihood.
-
-        Parameters
-        ----------
-        unit : ndarray of shape (n_targets,)
-            Unit of the variances.
-        variance : ndarray of shape (n, n_targets)
-            The members' mean variance.
-        measured, weight : ndarray of shape (n, n_targets)
-            Sample variance of the replicates, and its weight, 0 where there is none.
-        with_slope : bool
-            Whether to fit the slope too, which is drawn towards 1.
-        """
-        relative = np.log(variance / unit)
-        fits = [
-            _log_linear(
-                relative[rows, t], (measured / variance)[rows, t], weight[rows, t], with_slope
-            )
-            for t, rows in enumerate((weight > 0).T)
-        ]
-        level, extra = np.array(fits).T
-        return cls(unit, level, 1 + extra)
-
-    @classmethod
-    def mean(cls, maps: Sequence[NoiseMap]) -> NoiseMap:
-        """Return one map for members that were calibrated apart."""
-        return cls(
-            np.exp(np.mean([np.log(part.unit) for part in maps], axis=0)),
-            np.mean([part.level for part in maps], axis=0),
-            np.mean([part.slope for part in maps], axis=0),
-        )
-
-    def __call__(self, variance: Array) -> Array:
-        """Map variances of shape (n, n_targets)."""
-        mapped: Array = self.unit * np.exp(self.level) * (variance / self.unit) ** self.slope
-        return mapped
-
-
-def _log_linear(x: Array, ratio: Array, weight: Array, with_slope: bool) -> tuple[float, float]:
-    """Return intercept and slope of the logarithm of the expected ratio."""
-    mean = float(np.average(ratio, weights=weight))
-    if not with_slope or mean == 0:
-        return (np.log(mean) if mean > 0 else 0.0), 0.0
-    model = GammaRegressor(alpha=SLOPE_PENALTY / len(x), max_iter=1000)
-    # The gamma likelihood is defined for positive values; equal replicates have variance 0.
-    model.fit(x[:, np.newaxis], np.maximum(ratio, np.finfo(np.float64).tiny), weight)
-    return float(model.intercept_), float(model.coef_[0])
 
 
 @dataclass(frozen=True)
@@ -192,12 +109,12 @@ class ReplicateObjective(Objective):
             If a target has no row with two replicates, or no spread between them.
         """
         replicates = _replicates_of(train)
-        variance, freedom = _spread(replicates)
+        variance, freedom = sample_variance(replicates)
         _warn_of_single_replicates(freedom, ~np.isnan(train.y))
         weight = np.maximum(freedom, 0.0) * _row_weights(train)
         mean_variance = _weighted_mean(variance, weight)
         _check_spread(mean_variance, np.nanmax(np.abs(replicates), axis=(0, 2), initial=0.0))
-        n_replicates = _weighted_median(freedom + 1, (freedom >= 0) * _row_weights(train))
+        n_replicates = harmonic_mean(freedom + 1, (freedom >= 0) * _row_weights(train))
         heads = _with_noise(train, np.sqrt(mean_variance))
         return cls(heads, ReplicateLoss, n_replicates, _shares(freedom, weight))
 
@@ -212,7 +129,7 @@ class ReplicateObjective(Objective):
         if samples.replicates is None:
             variance = np.full(samples.y.shape, np.nan)
             return means._replace(y=np.hstack([means.y, variance]))
-        variance, freedom = _spread(samples.replicates)
+        variance, freedom = sample_variance(samples.replicates)
         relative = variance / np.exp(self.heads.heads["aleatoric"].loc)
         # Half the degrees of freedom, but never so much that the mean would drown.
         typical = sum(freedom * share for freedom, share in self.freedom.items())
@@ -221,18 +138,25 @@ class ReplicateObjective(Objective):
         return means._replace(y=np.hstack([means.y, relative]), target_weight=importance)
 
     def noise_map(self, moments: Moments, rows: TrainingRows) -> NoiseMap:
-        """Fit the map to the replicates of the validation rows, or else of the training rows."""
-        valid = rows.valid
-        part, slope_known = rows.train, False
-        if valid is not None and valid.replicates is not None:
-            n_known = (~np.isnan(valid.replicates)).sum(axis=-1) > 1
-            if n_known.sum(axis=0).min() >= MIN_VALIDATION:
-                part, slope_known = valid, True
-        measured, freedom = _spread(_replicates_of(part))
-        weight = np.maximum(freedom, 0.0) * _row_weights(part)
+        """Fit the map to the replicates of the validation rows, or else of the training rows.
+
+        Of the rows every target chooses for itself. A net knows its training rows too well to tell
+        how far it spreads other ones: on them only the level is fitted.
+        """
+        held_out = np.zeros(self.heads.n_targets, dtype=bool)
+        parts = [(rows.train, ~held_out)]
+        if rows.valid is not None:
+            held_out = _tell_enough(
+                _with_spread(rows.valid).sum(axis=0),
+                "with two replicates or more",
+                "For these targets only the level of the noise is set, on the training rows. Pass "
+                "replicates_val with X_val, or hold out more rows.",
+            )
+            parts = [(rows.train, ~held_out), (rows.valid, held_out)]
+        evidence = [_evidence(moments, part, chosen) for part, chosen in parts if chosen.any()]
+        variance, measured, weight = map(np.vstack, zip(*evidence, strict=True))
         unit = np.exp(self.heads.heads["aleatoric"].loc)
-        # A net knows its training rows too well to tell how far it spreads other ones.
-        return NoiseMap.fit(unit, moments(part.X)[2], measured, weight, with_slope=slope_known)
+        return NoiseMap.fit(unit, variance, measured, weight, with_slope=held_out)
 
 
 class LikelihoodObjective(Objective):
@@ -252,14 +176,21 @@ class LikelihoodObjective(Objective):
         out and which the epistemic variance counts again.
         """
         alone = super().noise_map(moments, rows)
-        if rows.valid is None or (~np.isnan(rows.valid.y)).sum(axis=0).min() < MIN_VALIDATION:
+        if rows.valid is None:
             return alone
+        measured = ~np.isnan(rows.valid.y)
+        enough = _tell_enough(
+            measured.sum(axis=0),
+            "with a measurement",
+            "For these targets the noise is left as the members say it. Hold out more rows.",
+        )
         mean, spread, noise = moments(rows.valid.X)
-        known = ~np.isnan(rows.valid.y) * _row_weights(rows.valid)
-        residual = _weighted_mean((rows.valid.y - mean) ** 2 - spread, known)
-        factor = residual / _weighted_mean(noise, known)
+        weight = measured * _row_weights(rows.valid)
+        residual = _weighted_mean((rows.valid.y - mean) ** 2 - spread, weight)
+        factor = residual / _weighted_mean(noise, weight)
         # Members may differ by nearly the whole residual, or more.
-        return replace(alone, level=np.log(np.maximum(factor, SMALLEST_FACTOR)))
+        level = np.log(np.maximum(factor, SMALLEST_FACTOR))
+        return replace(alone, level=np.where(enough, level, 0.0))
 
 
 def objective(aleatoric: Aleatoric | None, likelihood: Likelihood, train: Samples) -> Objective:
@@ -305,6 +236,22 @@ def check_noise_parameters(aleatoric: Any, likelihood: Any, noise_of: Any) -> No
             raise ValueError(f"{name} must be one of {values}, got {value!r}.")
 
 
+def warn_of_unused_parameters(aleatoric: Any, likelihood: Any, noise_of: Any) -> None:
+    """Warn of a parameter that is not at its default and that this noise has no use for."""
+    parameters = (
+        ("likelihood", likelihood, "gaussian", "heteroscedastic"),
+        ("noise_of", noise_of, "mean", "replicates"),
+    )
+    for name, value, default, user in parameters:
+        if value != default and aleatoric != user:
+            warnings.warn(
+                f"{name}={value!r} has no effect: it is for aleatoric={user!r}, but aleatoric is "
+                f"{aleatoric!r}.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
 def _with_noise(train: Samples, unit: Array) -> Heads:
     """Return heads for the mean and for a noise of about ``unit``, learned as its logarithm."""
     mean = Heads.fit({"mean": train.y}, train.weight)
@@ -321,18 +268,34 @@ def _replicates_of(train: Samples) -> NDArray[np.float64]:
     return train.replicates
 
 
-def _spread(replicates: NDArray[np.float64]) -> tuple[Array, Array]:
-    """Return the sample variance over replicates, and its degrees of freedom.
+def _with_spread(samples: Samples) -> NDArray[np.bool_]:
+    """Tell where there are two replicates or more, as an array of shape (n, n_targets)."""
+    if samples.replicates is None:
+        return np.zeros(samples.y.shape, dtype=bool)
+    return sample_variance(samples.replicates)[1] > 0
 
-    Both have shape (n, n_targets). Where fewer than two replicates are there the variance is
-    NaN; the degrees of freedom are then 0, or -1 without any replicate.
-    """
-    present = ~np.isnan(replicates)
-    freedom = present.sum(axis=-1) - 1.0
-    filled = np.where(present, replicates, 0.0)
-    mean = filled.sum(axis=-1) / np.maximum(freedom + 1, 1)
-    squares = (present * (filled - mean[..., np.newaxis]) ** 2).sum(axis=-1)
-    return np.where(freedom > 0, squares / np.maximum(freedom, 1), np.nan), freedom
+
+def _evidence(
+    moments: Moments, samples: Samples, chosen: NDArray[np.bool_]
+) -> tuple[Array, Array, Array]:
+    """Return predicted and sample variances, and their weights, which only chosen targets have."""
+    measured, freedom = sample_variance(_replicates_of(samples))
+    weight = chosen * np.maximum(freedom, 0.0) * _row_weights(samples)
+    return moments(samples.X)[2], measured, weight
+
+
+def _tell_enough(n_rows: NDArray[Any], kind: str, otherwise: str) -> NDArray[np.bool_]:
+    """Return which targets have validation rows to calibrate on, and warn of the others."""
+    enough = n_rows >= MIN_VALIDATION
+    if not enough.all():
+        counts = ", ".join(f"{n_rows[t]} for target {t}" for t in np.flatnonzero(~enough))
+        warnings.warn(
+            f"Too few validation rows {kind} to calibrate the noise on: {counts}; "
+            f"{MIN_VALIDATION} are needed. {otherwise}",
+            UserWarning,
+            stacklevel=4,
+        )
+    return enough
 
 
 def _row_weights(samples: Samples) -> Array:
@@ -349,15 +312,13 @@ def _weighted_mean(values: Array, weight: Array) -> Array:
     return mean
 
 
-def _weighted_median(values: Array, weight: Array) -> Array:
-    """Return the median of each column, as if every row occurred as often as it weighs."""
-    medians = []
-    for column, weights in zip(values.T, weight.T, strict=True):
-        order = np.argsort(column)
-        reached = np.cumsum(weights[order]) / weights.sum()
-        middle = [np.searchsorted(reached, 0.5, side) for side in ("left", "right")]
-        medians.append(column[order][middle].mean())
-    return np.array(medians)
+def harmonic_mean(n_replicates: Array, weight: Array) -> Array:
+    """Return r of each column such that 1/r is the mean of 1/r over the rows."""
+    most = n_replicates.max(axis=0)
+    # Relative to the largest, so that the mean of equal numbers is exactly that number.
+    relative = most / np.maximum(n_replicates, 1)
+    mean: Array = most / _weighted_mean(relative, weight)
+    return mean
 
 
 def _shares(freedom: Array, weight: Array) -> dict[float, float]:

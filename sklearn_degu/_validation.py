@@ -11,6 +11,10 @@ from sklearn.base import BaseEstimator
 from sklearn_degu._inputs import Samples, check_more_rows
 from sklearn_degu._splitting import HoldOut, Split
 
+# A standard deviation is calibrated on no fewer rows: one from 20 Gaussian residuals is itself
+# uncertain by 1 / sqrt(2 * 20), a sixth of its size.
+MIN_VALIDATION = 20
+
 
 def validation_split(validation: Any, samples: Samples, seed: int) -> Split | None:
     """Return the indices of the rows to train on and of those to validate on.

@@ -25,7 +25,7 @@ from sklearn_degu._inputs import (
 )
 from sklearn_degu._lessons import Augmentation, Lessons
 from sklearn_degu._rows import row_hashes
-from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
+from sklearn_degu._validation import MIN_VALIDATION, GivenRows, TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
 from sklearn_degu.ensemble import EnsembleRegressor, fingerprint
 from sklearn_degu.nets.averaging import WeightAverage
@@ -35,7 +35,7 @@ from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
 from sklearn_degu.nets.randomness import MAX_SEED, global_generator, one_intra_op_thread
 from sklearn_degu.nets.training import train_net
-from sklearn_degu.uncertainty import Array, Heads, UncertaintyTarget
+from sklearn_degu.uncertainty import HEADS, Array, Heads, UncertaintyTarget
 
 
 class DistilledRegressor(NeuralRegressor):
@@ -63,7 +63,8 @@ class DistilledRegressor(NeuralRegressor):
     head_weights : dict of str to float, default=None
         Weights of the heads ``"mean"``, ``"epistemic"`` and ``"aleatoric"`` in the student's loss,
         1 where none is given. Every head is learned with unit variance, so that equal weights
-        have each explain as large a part of its own variance.
+        have each explain as large a part of its own variance. A weight for a head that the
+        teacher does not have is ignored, so that a search over teachers can keep one dict.
     validation : "inherit", None, float or splitter, default="inherit"
         Rows that the student is stopped on. "inherit" takes the teacher's; else as in
         :class:`EnsembleRegressor`.
@@ -95,7 +96,8 @@ class DistilledRegressor(NeuralRegressor):
         Structured array of the student's epochs, as :attr:`EnsembleRegressor.history_`.
     uncertainty_kinds_ : tuple of str
         The kinds that :meth:`predict_uncertainty` offers: those of the teacher. The aleatoric
-        deviation is that which the teacher's ``noise_of`` names.
+        deviation is that which the teacher's ``noise_of`` named at fit: the student has learned
+        it, and ``teacher__noise_of`` has no effect before the next fit.
     n_outputs_ : int
         Number of targets.
     input_shape_ : tuple of int
@@ -115,6 +117,9 @@ class DistilledRegressor(NeuralRegressor):
     and agree more than elsewhere. What an ensemble knows shows on rows that no member has seen; a
     student taught on the training rows learns little more than one member knows. Hence
     ``augment``, and ``X_unlabeled`` for further rows of the user's own.
+
+    The student's deviations are scaled to have the teacher's mean over the validation rows, or,
+    with fewer than 20 of these, over the rows that the student learned on.
 
     References
     ----------
@@ -279,7 +284,9 @@ class DistilledRegressor(NeuralRegressor):
             refresh=lambda: lessons.refreshed(self._heads),
         )
         warn_if_constant(student, first, "The student")
-        X, labels = (lessons.X, lessons.labels) if valid is None else (valid[0].X, valid[1])
+        X, labels = lessons.X, lessons.labels
+        if valid is not None and len(valid[0].X) >= MIN_VALIDATION:
+            X, labels = valid[0].X, valid[1]
         self._heads = self._heads.unbiased(forward(student, X), labels)
         return student
 
@@ -370,6 +377,7 @@ class DistilledRegressor(NeuralRegressor):
         for name, allowed in (("target", ("log_var", "std")), ("labels", ("teacher", "measured"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}.")
+        self._check_head_weights()
         if self.student is not None:
             check_net(self.student)
         teacher = self.teacher
@@ -392,11 +400,9 @@ class DistilledRegressor(NeuralRegressor):
                 "labels='measured' says what the student is stopped on, but there are no "
                 "validation rows. Set validation on the teacher or on the student."
             )
-        names = ["mean", *_components(teacher)]
-        self._check_head_weights(names)
         student = configure(
             self._student_net(teacher),
-            n_outputs=len(names) * self.n_outputs_,
+            n_outputs=(1 + len(_components(teacher))) * self.n_outputs_,
             input_shape=self.input_shape_,
             validated=validated,
         )
@@ -418,17 +424,16 @@ class DistilledRegressor(NeuralRegressor):
                 "replicates, and then freeze it."
             )
 
-    def _check_head_weights(self, names: list[str]) -> None:
+    def _check_head_weights(self) -> None:
         if not isinstance(self.head_weights, (Mapping, NoneType)):
             raise ValueError(
                 "head_weights must be a dict of the heads' names and weights, such as "
                 f"{{'aleatoric': 0.5}}; got {self.head_weights!r}."
             )
         for name, weight in (self.head_weights or {}).items():
-            if name not in names:
+            if name not in HEADS:
                 raise ValueError(
-                    f"head_weights has a weight for {name!r}, but the student's heads are "
-                    f"{', '.join(names)}."
+                    f"head_weights has a weight for {name!r}, but the heads are {', '.join(HEADS)}."
                 )
             number = isinstance(weight, Real) and not isinstance(weight, bool)
             if not (number and 0 < weight < np.inf):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
@@ -23,12 +24,14 @@ from sklearn_degu._named_nets import NamedNetsMixin
 from sklearn_degu._noise import (
     Aleatoric,
     Likelihood,
-    NoiseMap,
     NoiseOf,
     Objective,
     check_noise_parameters,
+    harmonic_mean,
     objective,
+    warn_of_unused_parameters,
 )
+from sklearn_degu._noise_map import NoiseMap
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.prediction import forward, warn_if_constant
@@ -63,11 +66,13 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         prediction, by a likelihood: noise and misfit together, so that intervals made of it can
         cover y. None learns no noise.
     likelihood : {"gaussian", "beta", "laplace"}, default="gaussian"
-        For ``aleatoric="heteroscedastic"``: the Gaussian likelihood; the same with a weight that
-        keeps badly fitted rows in the training [2]_; or the Laplace one, robust against outliers.
+        For ``aleatoric="heteroscedastic"`` alone: the Gaussian likelihood; the same with a weight
+        that keeps badly fitted rows in the training [2]_; or the Laplace one, robust against
+        outliers. With other noise it has no effect, and fit warns unless it is the default.
     noise_of : {"mean", "replicate"}, default="mean"
-        With ``aleatoric="replicates"``, whose noise the aleatoric deviation is: that of y as the
-        mean of ``n_replicates_`` replicates, or that of a single replicate.
+        For ``aleatoric="replicates"`` alone, whose noise the aleatoric deviation is: that of y as
+        the mean of ``n_replicates_`` replicates, or that of a single replicate. It can be set
+        after fit. With other noise it has no effect, and fit warns unless it is the default.
     validation : float or splitter, default=None
         Rows held out for early stopping and learning-rate schedules, the same for all members: a
         fraction (whole groups, if ``groups`` are passed to fit), or a scikit-learn splitter, of
@@ -107,8 +112,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         The kinds that :meth:`predict_uncertainty` offers: "epistemic" unless there is a single
         member, "aleatoric" if it was learned, and "total" if there are both.
     n_replicates_ : ndarray of shape (n_outputs_,)
-        Of how many replicates y is the mean: their median number over the training rows with
-        ``aleatoric="replicates"``, else 1.
+        Of how many replicates y is the mean: with ``aleatoric="replicates"`` the harmonic mean of
+        their numbers in the training rows, because the variance of a mean of r replicates is
+        1/r of theirs and it is 1/r that averages; else 1.
     n_outputs_ : int
         Number of targets.
     input_shape_ : tuple of int
@@ -202,7 +208,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         replicates : array-like of shape (n_samples, n_replicates) or \
                 (n_samples, n_targets, n_replicates), optional
             The measurements that y is the mean of, in y's units, for
-            ``aleatoric="replicates"``; NaN where missing.
+            ``aleatoric="replicates"``; NaN where missing. fit warns if y cannot be their mean.
         groups : array-like of shape (n_samples,), optional
             Groups for the ``validation`` splitter.
         X_val, y_val : array-like, optional
@@ -210,7 +216,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         sample_weight_val : array-like, optional
             Weights of the validation samples.
         replicates_val : array-like, optional
-            Replicates of the validation samples.
+            Replicates of the validation samples. The noise of a target is calibrated on those
+            with at least two, if there are 20 of them, else on the training rows; fit warns of it.
 
         Returns
         -------
@@ -227,6 +234,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         nets = self.nets()
         strategy = check_strategy(self.strategy, nets)
         check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
+        warn_of_unused_parameters(self.aleatoric, self.likelihood, self.noise_of)
         samples = check_fit_data(
             self,
             X,
@@ -291,6 +299,12 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         ValueError
             If there are no members, if they differ in their input or their targets, or if
             nothing says the shape of a sample.
+
+        Notes
+        -----
+        What the ensembles say of the noise is averaged by their numbers of members. The noise of
+        ``aleatoric="heteroscedastic"`` holds the misfit of each ensemble, which the epistemic
+        deviation of all together counts again: the total is too large, and a warning says so.
         """
         if not members:
             raise ValueError("from_fitted needs at least one fitted member, got none.")
@@ -308,12 +322,15 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
                     "The members do not fit together: they were fitted with "
                     f"{_noise_settings(first)} and {_noise_settings(part)}."
                 )
+        _warn_if_misfit_counts_twice(parts)
         nets = [net for part in parts for net in part.estimators_]
         noise = {name: getattr(first, name) for name in ("aleatoric", "likelihood", "noise_of")}
         ensemble = cls(net=first.net, n_estimators=len(nets), **noise)
         ensemble.estimators_ = nets
-        ensemble.n_replicates_ = np.median([part.n_replicates_ for part in parts], axis=0)
-        ensemble._noise_map = NoiseMap.mean([part._noise_map for part in parts])
+        n_members = [len(part.estimators_) for part in parts]
+        of_members = np.repeat([part.n_replicates_ for part in parts], n_members, axis=0)
+        ensemble.n_replicates_ = harmonic_mean(of_members, np.ones_like(of_members))
+        ensemble._noise_map = NoiseMap.mean([part._noise_map for part in parts], n_members)
         ensemble.input_shape_ = first.input_shape_
         ensemble.n_features_in_ = math.prod(first.input_shape_)
         ensemble.history_ = tidy_history(nets)
@@ -457,6 +474,17 @@ def _decoded(net: NeuralNet, heads: Heads, X: NDArray[Any]) -> dict[str, Array]:
 def _noise_settings(part: EnsembleRegressor) -> str:
     settings = {name: getattr(part, name) for name in ("aleatoric", "likelihood", "noise_of")}
     return ", ".join(f"{name}={value!r}" for name, value in settings.items())
+
+
+def _warn_if_misfit_counts_twice(parts: list[EnsembleRegressor]) -> None:
+    if len(parts) > 1 and parts[0].aleatoric == "heteroscedastic":
+        warnings.warn(
+            "The noise that heteroscedastic members learned holds the misfit of each part, which "
+            "the epistemic deviation of all parts together counts again: the total is too large. "
+            "RecalibratedRegressor corrects it on rows that no part has seen.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _fitted_part(

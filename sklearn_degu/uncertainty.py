@@ -19,6 +19,9 @@ Array = NDArray[np.float64]
 Kind = Literal["epistemic", "aleatoric", "total"]
 UncertaintyTarget = Literal["log_var", "std"]
 
+# What a net may predict for every target.
+HEADS = ("mean", "epistemic", "aleatoric")
+
 # The smallest standard deviation that a head can say, as a fraction of the mean deviation that
 # it was trained on: members may agree exactly, and the logarithm of zero must not happen.
 DEVIATION_FLOOR = 1e-3
@@ -172,7 +175,8 @@ class Heads:
         target : {"log_var", "std"}, default="log_var"
             How deviations are learned.
         loss_weights : dict of str to float, optional
-            Weights of the heads in the loss, 1 where none is given.
+            Weights of the heads in the loss, 1 where none is given; those of other heads are
+            ignored.
         """
         given = loss_weights or {}
         heads = {}

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import GroupKFold, KFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 from skorch.callbacks import EarlyStopping
 from torch import nn
 from torch.utils.data import DataLoader
@@ -298,10 +298,24 @@ class TestHeadWeights:
         assert twin.head_weights == {"mean": 2.0}
         assert twin.set_params(head_weights=None).head_weights is None
 
-    def test_are_of_the_heads_that_a_frozen_teacher_has(self, table, no_student):
-        teacher = noisy_teacher("heteroscedastic", 1).fit(*table)
-        with pytest.raises(ValueError, match=r"'epistemic', but .* heads are mean, aleatoric"):
-            tiny_degu(FrozenEstimator(teacher), head_weights={"epistemic": 2.0}).fit(*table)
+    def test_of_heads_that_the_teacher_lacks_are_ignored(self, table):
+        X, y = table
+        teacher = FrozenEstimator(noisy_teacher("heteroscedastic", 1).fit(X, y))
+        without, ignored = (
+            tiny_degu(teacher, head_weights=weights).fit(X, y)
+            for weights in ({"mean": 3.0}, {"mean": 3.0, "epistemic": 2.0})
+        )
+        assert ignored.uncertainty_kinds_ == ("aleatoric",)
+        np.testing.assert_array_equal(ignored.predict(X), without.predict(X))
+
+    def test_stay_in_a_search_over_the_teachers_noise(self, table):
+        X, y = table
+        grid = {"teacher__aleatoric": [None, "heteroscedastic", "replicates"]}
+        degu = tiny_degu(tiny_ensemble(), head_weights={"aleatoric": 2.0})
+        search = GridSearchCV(degu, grid, cv=2, refit=False, error_score="raise")
+        with pytest.warns(UserWarning, match="replicates are not used"):
+            search.fit(X, y, replicates=replicates_of(y))
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
 
 class TestReplicates:
@@ -505,6 +519,22 @@ class TestValidation:
         degu = tiny_degu(labels="measured").fit(X, y, X_val=X[:5], y_val=y[:5])
         said = degu._heads.decode(trainings[0][0].y)["mean"][:, 0]
         np.testing.assert_allclose(said, degu.teacher_.predict(X))
+
+
+class TestScale:
+    """The student's deviations have the teacher's mean over the rows that decide the factor."""
+
+    @pytest.mark.parametrize("n_valid", [None, 1, 19, 20])
+    def test_is_that_of_the_validation_rows_unless_they_are_few(self, curve, n_valid):
+        X, y, _, teacher = curve
+        given = {} if n_valid is None else {"X_val": X[:n_valid], "y_val": y[:n_valid]}
+        degu = tiny_degu(FrozenEstimator(teacher)).fit(X, y, **given)
+        rows = slice(20) if n_valid == 20 else slice(None)
+        for kind in ("epistemic", "aleatoric"):
+            said, taught = (
+                model.predict_uncertainty(X[rows], kind=kind) for model in (degu, teacher)
+            )
+            assert said.mean() == pytest.approx(taught.mean())
 
 
 class TestFurtherRows:

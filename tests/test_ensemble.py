@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -515,17 +516,18 @@ class TestNoise:
         np.testing.assert_array_equal(one.predict_uncertainty(X), other.predict_uncertainty(X))
         np.testing.assert_array_equal(tiny_ensemble().fit(X, np.c_[y, y]).n_replicates_, [1, 1])
 
-    def test_of_the_mean_is_over_the_median_number_of_replicates(self, table):
+    def test_of_the_mean_is_over_the_harmonic_mean_number_of_replicates(self, table):
         X, y = table
         Y = np.c_[y, -y]
         replicates = replicates_of(Y, n_replicates=5)
         replicates[:30, 1, 2:] = np.nan
         of_mean = noisy_ensemble(X, Y, fit={"replicates": replicates})
-        np.testing.assert_array_equal(of_mean.n_replicates_, [5, 2])
+        counts = np.array([5, 1 / np.mean([1 / 2] * 3 + [1 / 5])])
+        np.testing.assert_allclose(of_mean.n_replicates_, counts)
         noise = of_mean.predict_components(X)["aleatoric"]
         of_mean.set_params(noise_of="replicate")
         np.testing.assert_allclose(
-            of_mean.predict_components(X)["aleatoric"], noise * np.sqrt([5, 2])
+            of_mean.predict_components(X)["aleatoric"], noise * np.sqrt(counts)
         )
 
     @NOISES
@@ -791,13 +793,40 @@ class TestFromFitted:
             joined.predict_uncertainty(X, kind="aleatoric"), noise / np.sqrt(3)
         )
 
-    def test_of_unequal_numbers_of_replicates_take_the_median(self, table):
+    def test_count_unequal_numbers_of_replicates_as_one_fit_does(self, table):
         X, y = table
         parts = [
-            noisy_ensemble(X, y, fit={"replicates": replicates_of(y, n_replicates=n)})
-            for n in (2, 3, 8)
+            noisy_ensemble(X, y, n_estimators=m, fit={"replicates": replicates_of(y, 1.0, n)})
+            for m, n in ((1, 2), (3, 8))
         ]
-        np.testing.assert_array_equal(EnsembleRegressor.from_fitted(parts).n_replicates_, [3])
+        joined = EnsembleRegressor.from_fitted(parts)
+        np.testing.assert_allclose(joined.n_replicates_, [1 / np.mean([1 / 2, *[1 / 8] * 3])])
+
+    def test_weigh_what_parts_say_of_the_noise_by_their_members(self, table):
+        X, y = table
+        quiet, loud = (
+            noisy_ensemble(X, y, n_estimators=m, fit={"replicates": replicates_of(y, deviation)})
+            for m, deviation in ((3, 1.0), (1, 1.5))
+        )
+        quiet_level, loud_level, level = (
+            np.log(ensemble._noise_map(np.ones((1, 1))))
+            for ensemble in (quiet, loud, EnsembleRegressor.from_fitted([quiet, loud]))
+        )
+        np.testing.assert_allclose(level, 0.75 * quiet_level + 0.25 * loud_level)
+        assert abs(quiet_level - loud_level) > 0.01
+
+    def test_of_heteroscedastic_parts_warn_of_misfit_that_counts_twice(self, table):
+        parts = [noisy_ensemble(*table, "heteroscedastic", random_state=s) for s in (0, 1)]
+        with pytest.warns(UserWarning, match="the total is too large. Recali") as caught:
+            EnsembleRegressor.from_fitted(parts)
+        assert [warning.filename for warning in caught] == [__file__]
+
+    @pytest.mark.parametrize(("aleatoric", "n_parts"), [("heteroscedastic", 1), ("replicates", 2)])
+    def test_warn_of_no_misfit_otherwise(self, table, aleatoric, n_parts):
+        part = noisy_ensemble(*table, aleatoric)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            EnsembleRegressor.from_fitted([part] * n_parts)
 
     @pytest.mark.parametrize(
         "other",

@@ -363,8 +363,9 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("weights", "message"),
         [
-            ({"aleatoric": 1.0}, "weight for 'aleatoric', but the student's heads are mean, epist"),
-            ({"std": 1.0}, "weight for 'std'"),
+            ({"std": 1.0}, "weight for 'std', but the heads are mean, epistemic, aleatoric"),
+            ({"total": 1.0}, "weight for 'total'"),
+            ({"aleatoric": 0}, "of the head 'aleatoric' must be a positive number, got 0"),
             ({"mean": 0}, "of the head 'mean' must be a positive number, got 0"),
             ({"mean": -1.0}, "must be a positive number, got -1.0"),
             ({"mean": np.nan}, "must be a positive number, got nan"),

@@ -11,7 +11,8 @@ from sklearn.model_selection import PredefinedSplit
 
 from sklearn_degu import EnsembleRegressor
 from sklearn_degu._inputs import Samples
-from sklearn_degu._noise import NoiseMap, objective
+from sklearn_degu._noise import objective
+from sklearn_degu._noise_map import NoiseMap
 from sklearn_degu.nets.data import split_targets
 from tests.noisy import replicates_of
 from tests.toys import tiny_ensemble, tiny_net
@@ -133,7 +134,21 @@ class TestTargets:
         replicates[:20, 0, 2:] = np.nan
         replicates[:10, 1] = np.nan
         goal = learned(replicates, y=np.zeros((30, 2)))
-        np.testing.assert_array_equal(goal.n_replicates, [2, 4])
+        np.testing.assert_allclose(goal.n_replicates, [1 / np.mean([1 / 2, 1 / 2, 1 / 4]), 4])
+
+    @pytest.mark.filterwarnings("ignore:.*fewer than two replicates")
+    def test_give_y_the_mean_variance_of_means_of_so_many_replicates(self):
+        n_present = np.resize([1, 2, 3, 8], 4000)
+        noise = np.random.default_rng(0).normal(size=(4000, 1, 8))
+        some = unequal(noise, n_present)
+        (n_replicates,) = learned(some).n_replicates
+        assert 1 / n_replicates == pytest.approx(np.nanmean(some, axis=-1).var(), rel=0.05)
+
+    @pytest.mark.parametrize("n", [2, 3, 7, 49])
+    def test_of_equal_numbers_of_replicates_count_exactly_these(self, n):
+        weight = np.random.default_rng(0).uniform(0.1, 2, size=30)
+        replicates = replicates_of(np.zeros((30, 1)), n_replicates=n)
+        np.testing.assert_array_equal(learned(replicates, weight=weight).n_replicates, [n])
 
 
 def mean_loss(replicates, kappa, factor=1.0, deviation=3.0):
@@ -177,7 +192,7 @@ class TestLoss:
 
 class TestWarning:
     def caught(self, replicates, **params):
-        X, y = np.random.default_rng(0).normal(size=(2, len(replicates)))
+        X, y = np.random.default_rng(0).normal(size=len(replicates)), np.zeros(len(replicates))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             tiny_ensemble(tiny_net(max_epochs=1), 1, **{"aleatoric": "replicates"} | params).fit(
@@ -203,7 +218,7 @@ class TestWarning:
     def test_is_for_the_training_rows(self):
         replicates = replicates_of(np.zeros(20))
         replicates[:, 1:] = np.where(np.arange(20)[:, np.newaxis] < 10, np.nan, 0.0)
-        (warning,) = self.caught(replicates, validation=0.5)
+        warning, _ = self.caught(replicates, validation=0.5)
         assert 0 < int(str(warning.message).split()[0]) < 10
         assert "of 10 training rows" in str(warning.message)
 
@@ -226,6 +241,38 @@ class TestWarning:
 
     def test_is_not_given_without_cause(self):
         assert not self.caught(replicates_of(np.zeros(20)))
+        assert not self.caught(replicates_of(np.zeros(40)), validation=0.5)
+
+    @pytest.mark.parametrize(
+        ("aleatoric", "set_", "message"),
+        [
+            (None, {"likelihood": "beta"}, "likelihood='beta' has no effect: it is for"),
+            ("replicates", {"likelihood": "beta"}, "aleatoric='heteroscedastic', but .* 'repl"),
+            (None, {"noise_of": "replicate"}, "noise_of='replicate' .* aleatoric is None"),
+            ("heteroscedastic", {"noise_of": "replicate"}, "it is for aleatoric='replicates'"),
+        ],
+    )
+    def test_names_a_parameter_without_effect(self, table, aleatoric, set_, message):
+        X, y = table
+        given = {"replicates": replicates_of(y)} if aleatoric == "replicates" else {}
+        with pytest.warns(UserWarning, match=message) as caught:
+            tiny_ensemble(tiny_net(max_epochs=1), aleatoric=aleatoric, **set_).fit(X, y, **given)
+        assert [warning.filename for warning in caught] == [__file__]
+
+    @pytest.mark.parametrize(
+        ("aleatoric", "set_"),
+        [
+            ("replicates", {"noise_of": "replicate"}),
+            ("heteroscedastic", {"likelihood": "beta"}),
+            (None, {"likelihood": "gaussian", "noise_of": "mean"}),
+        ],
+    )
+    def test_is_not_given_of_a_parameter_in_use(self, table, aleatoric, set_):
+        X, y = table
+        given = {"replicates": replicates_of(y)} if aleatoric == "replicates" else {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            tiny_ensemble(tiny_net(max_epochs=1), aleatoric=aleatoric, **set_).fit(X, y, **given)
 
 
 N_ROWS = 600
@@ -325,7 +372,7 @@ def log_linear(n_rows=4000, level=0.3, slope=1.5, freedom=2, seed=0):
 
 def fit_map(said, measured, unit=1.0, weight=None, with_slope=True):
     weight = np.ones_like(said) if weight is None else weight
-    unit = np.full(said.shape[1], unit)
+    unit, with_slope = (np.full(said.shape[1], value) for value in (unit, with_slope))
     return NoiseMap.fit(unit, said, measured, weight, with_slope=with_slope)
 
 
@@ -402,8 +449,10 @@ class TestNoiseMap:
             NoiseMap(np.array([unit]), np.array([level]), np.array([slope]))
             for unit, level, slope in ((1.0, -0.1, 1.0), (1.1, 0.1, 1.2))
         )
-        between = NoiseMap.mean([low, high])
+        between = NoiseMap.mean([low, high], [2, 2])
         np.testing.assert_allclose(between(said), np.sqrt(low(said) * high(said)), rtol=0.02)
+        thrice = NoiseMap.mean([low, high, high, high], [1, 1, 1, 1])
+        np.testing.assert_allclose(NoiseMap.mean([low, high], [1, 3])(said), thrice(said))
         np.testing.assert_array_equal(NoiseMap.identity(1)(said), said)
 
 
@@ -428,9 +477,32 @@ class TestCalibration:
     @pytest.mark.filterwarnings("ignore:Degrees of freedom")
     @pytest.mark.parametrize(("n_valid", "n_spread"), [(10, 10), (100, 10)])
     def test_is_on_the_training_rows_where_validation_rows_tell_too_little(self, n_valid, n_spread):
-        train, valid = self.ratio(n_valid, n_spread)
+        with pytest.warns(UserWarning, match="replicates or more .* 10 for target 0; 20 are need"):
+            train, valid = self.ratio(n_valid, n_spread)
         assert train == pytest.approx(1, abs=1e-3)
         assert valid > 1.4
+
+    def test_is_of_every_target_by_its_own_rows(self):
+        """A target without validation rows leaves the calibration of the others as it is."""
+        y, replicates = np.c_[TRAIN.y, TRAIN.y], np.stack([TRAIN.replicates] * 2, axis=1)
+        replicates[100:] *= 0.5
+        sparse = replicates.copy()
+        sparse[5:100, 1, 1:] = np.nan
+        held_out = PredefinedSplit(np.where(np.arange(N_ROWS) < 100, 0, -1))
+        net = one_net(1, aleatoric="replicates", noise_of="replicate", validation=held_out)
+        full = net.fit(TRAIN.X, y, replicates=replicates).predict_uncertainty(TRAIN.X)
+        with pytest.warns(UserWarning, match="noise on: 5 for target 1; 20 are needed"):
+            some = net.fit(TRAIN.X, y, replicates=sparse).predict_uncertainty(TRAIN.X)
+        np.testing.assert_array_equal(some[:, 0], full[:, 0])
+        on_train = replicates[100:, 1].var(axis=-1, ddof=1) / some[100:, 1] ** 2
+        assert on_train.mean() == pytest.approx(1, abs=1e-3)
+
+    def test_says_that_validation_rows_came_without_replicates(self):
+        net = one_net(1, aleatoric="replicates")
+        given = {"replicates": TRAIN.replicates, "X_val": NEW.X, "y_val": NEW.y}
+        with pytest.warns(UserWarning, match="0 for target 0; .* Pass replicates_val") as caught:
+            net.fit(TRAIN.X, TRAIN.y, **given)
+        assert [warning.filename for warning in caught] == [__file__]
 
 
 class TestResidualCalibration:
@@ -472,15 +544,29 @@ class TestResidualCalibration:
     def test_is_left_out_where_validation_rows_tell_too_little(self):
         y = TRAIN.mean + TRAIN.noise
         wild = np.where(np.arange(N_ROWS) < 10, y + 1000, y)
-        (_, usual), (_, total) = (self.squares(10, y=target) for target in (y, wild))
+        with pytest.warns(UserWarning, match="with a measurement .* 10 for target 0; 20 are"):
+            (_, usual), (_, total) = (self.squares(10, y=target) for target in (y, wild))
         np.testing.assert_array_equal(usual, total)
+
+    @pytest.mark.parametrize("n_known", [0, 5])
+    def test_is_left_out_for_a_sparse_target_alone(self, n_known):
+        y = np.c_[TRAIN.mean + TRAIN.noise, 100 * TRAIN.y]
+        y[n_known:150, 1] = np.nan
+        with pytest.warns(UserWarning, match=f"noise on: {n_known} for target 1; 20 are needed"):
+            residual, total = self.squares(150, y=y)
+        assert total[:150, 0].mean() == pytest.approx(residual[:150, 0].mean())
+        assert np.isfinite(total).all()
+        y[:n_known, 1] += 1e4
+        with pytest.warns(UserWarning, match="20 are needed"):
+            np.testing.assert_array_equal(self.squares(150, y=y)[1], total)
 
 
 class TestFewReplicates:
     def fit(self, X, y, replicates):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return tiny_ensemble(aleatoric="replicates").fit(X, y, replicates=replicates)
+            ensemble = tiny_ensemble(aleatoric="replicates", noise_of="replicate")
+            return ensemble.fit(X, y, replicates=replicates)
 
     @pytest.mark.parametrize("value", [5.0, 1e6, np.nan])
     def test_tell_nothing_of_the_noise(self, table, value):

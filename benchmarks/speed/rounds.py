@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmarks.speed.contestants import TABULAR
 from benchmarks.speed.environment import REPOSITORY
 from benchmarks.speed.studies import Study
 from benchmarks.speed.work import Work, make_sequences
@@ -23,15 +25,16 @@ def run_study(
     """Append a line of JSON to ``results`` for every run of a study, and print it."""
     works = list(study.works(given))
     for work in works:
-        make_sequences(work)
+        make_data(study, work)
+    warm_up(study, works[0])
     session = time.strftime("%Y-%m-%d %H:%M:%S")
     jobs = [(contestant, work) for work in works for contestant in study.contestants]
     for i in range(rounds):
         for contestant, work in alternating(jobs, i):
-            seeded = {**vars(work), "seed": i}
-            outcome = run_worker(contestant, study.task, Work(**seeded))
+            seeded = replace(work, seed=work.seed + i)
+            outcome = run_worker(contestant, study.task, seeded)
             record = {"study": name, "contestant": contestant, "round": i, "date": session}
-            _append(results, {**record, "work": seeded, **outcome})
+            _append(results, {**record, "work": asdict(seeded), **outcome})
             print(
                 f"{name} round {i + 1}/{rounds} {contestant} {_point(study, work)}"
                 f"{outcome['seconds']:.2f} s, peak {outcome['peak_mib']} MiB, "
@@ -45,6 +48,20 @@ def run_machine(results: Path) -> None:
     machine = _json_of([sys.executable, "-m", "benchmarks.speed.machine"])
     _append(results, {"study": "machine", "date": time.strftime("%Y-%m-%d"), **machine})
     print(json.dumps(machine), flush=True)
+
+
+def make_data(study: Study, work: Work) -> None:
+    """Make the sequences unless they are kept, so that no contestant's memory holds that."""
+    if not set(study.contestants) & set(TABULAR):
+        make_sequences(work)
+
+
+def warm_up(study: Study, work: Work) -> None:
+    """Run every contestant once on little, to fill caches of files and of compiled code."""
+    little = replace(work, n=256, members=1, epochs=1)
+    make_data(study, little)
+    for contestant in study.contestants:
+        run_worker(contestant, "train", little)
 
 
 def run_worker(contestant: str, task: str, work: Work) -> dict[str, Any]:

@@ -105,21 +105,19 @@ def one_hot(codes: np.ndarray) -> np.ndarray:
 
 def load_sequences(work: Work) -> Data:
     """Return one-hot sequences and their activities, made once and kept."""
-    path = _sequence_file(work)
-    if not path.exists():
-        _make_sequences(work, path)
-    with np.load(path) as kept:
+    with np.load(make_sequences(work)) as kept:
         y = kept["y"]
         X = [one_hot(kept[name]) for name in ("train", "val", "test")]
     first, second = work.n, work.n + len(X[1])
     return Data(X[0], y[:first], X[1], y[first:second], X[2], y[second:])
 
 
-def make_sequences(work: Work) -> None:
-    """Make the sequences unless they are kept, so that no contestant's memory holds that."""
+def make_sequences(work: Work) -> Path:
+    """Make the sequences unless they are kept, and return their file."""
     path = _sequence_file(work)
     if not path.exists():
         _make_sequences(work, path)
+    return path
 
 
 def _sequence_file(work: Work) -> Path:

@@ -1,0 +1,183 @@
+"""The tables of a file of runs, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.speed.contestants import NAMES
+from benchmarks.speed.figures import (
+    Ratio,
+    Record,
+    Spread,
+    by_contestant,
+    exponent,
+    medians_along,
+    ratio,
+)
+from benchmarks.speed.studies import STUDIES
+from benchmarks.speed.work import Work
+
+TITLES = {
+    "train": "Training of all members",
+    "pipeline": "Members, labels and student",
+    "predict_ensemble": "Prediction by the ensemble",
+    "predict_student": "Prediction by the student",
+    "tabular": "Small nets on a table",
+    "growth_n": "Growth with the number of rows",
+    "growth_members": "Growth with the number of members",
+    "growth_length": "Growth with the length of the sequences",
+    "memory": "Memory at full size",
+}
+
+
+def report(studies: dict[str, list[Record]]) -> str:
+    """Return the report of the studies that were run."""
+    machine = studies["machine"][-1] if "machine" in studies else None
+    parts = ["## Speed", _conditions(studies, machine)]
+    for name, title in TITLES.items():
+        if name in studies:
+            parts += [f"### {title}", _setting(studies[name]), _table(name, studies[name], machine)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _conditions(studies: dict[str, list[Record]], machine: Record | None) -> str:
+    records = [record for name, runs in studies.items() if name != "machine" for record in runs]
+    versions = {key: text for record in records for key, text in record["versions"].items()}
+    named = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    dates = sorted({record["date"][:10] for record in records})
+    lines = []
+    if machine is not None:
+        lines.append(
+            f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
+            f"{machine['system']}, Python {machine['python']}. {_peaks(machine)}"
+        )
+    lines.append(f"Versions: {named}. Run on {' to '.join(sorted({dates[0], dates[-1]}))}.")
+    lines.append(
+        "Every contestant ran in a process of its own, in alternating order; imports and the "
+        "loading of the data are not counted. Times are medians with quartiles. A ratio is the "
+        "rival's time over ours, of the medians and, in brackets, the smallest and largest of a "
+        "round."
+    )
+    return "\n\n".join(lines)
+
+
+def _peaks(machine: Record) -> str:
+    peaks = machine["matrix_product_flop_s"]
+    each = ", ".join(f"{flop / 1e9:.0f} GFLOP/s on {n} thread(s)" for n, flop in peaks.items())
+    return f"Float32 matrix product of side 2,048: {each}."
+
+
+def _setting(records: list[Record]) -> str:
+    """Say in one line what the runs have in common."""
+    work, others = records[0]["work"], [record["work"] for record in records]
+    same = {
+        key: value
+        for key, value in work.items()
+        if key != "seed" and all(other[key] == value for other in others)
+    }
+    if records[0]["contestant"].endswith("_mlp"):
+        same = {key: same[key] for key in ("n", "members", "epochs", "batch", "jobs")}
+    rounds = 1 + max(record["round"] for record in records)
+    words = ", ".join(f"{key}={value}" for key, value in same.items() if value != "")
+    return f"{rounds} rounds; {words}."
+
+
+def _table(name: str, records: list[Record], machine: Record | None) -> str:
+    study = STUDIES[name]
+    if study.axis is not None:
+        return _growth_table(study.axis, records)
+    if study.task.startswith("predict"):
+        return _comparison(records, _prediction_cells)
+    if name in ("train", "memory"):
+        return _comparison(records, lambda runs: _training_cells(runs, machine))
+    return _comparison(records, _training_cells_without_speed)
+
+
+Cells = dict[str, str]
+
+
+def _comparison(records: list[Record], cells_of: Callable[[list[Record]], Cells]) -> str:
+    """Return a row for every contestant, with its ratio to the first, which is ours."""
+    runs = by_contestant(records)
+    ours = next(contestant for contestant in runs if contestant.startswith("ours"))
+    rows = []
+    for contestant in sorted(runs, key=lambda name: name != ours):
+        cells = {"": NAMES[contestant], **cells_of(runs[contestant])}
+        if len(runs) > 1:
+            cells |= _ratio_cells(runs[contestant], runs[ours])
+        rows.append(cells)
+    return _markdown(rows)
+
+
+def _training_cells_without_speed(runs: list[Record]) -> Cells:
+    spread = Spread.of(run["seconds"] for run in runs)
+    pearson = np.mean([run["pearson"] for run in runs], axis=0)
+    return {
+        "seconds": f"{spread.median:.1f} [{spread.low:.1f}, {spread.high:.1f}]",
+        "seconds of members": f"{np.median([members_seconds(run) for run in runs]):.1f}",
+        "fastest epoch (s)": _fastest(runs),
+        "peak MiB": f"{max(run['peak_mib'] for run in runs)}",
+        "held-out Pearson": " / ".join(f"{value:.3f}" for value in pearson),
+    }
+
+
+def _training_cells(runs: list[Record], machine: Record | None) -> Cells:
+    cells = _training_cells_without_speed(runs)
+    del cells["seconds of members"]
+    speed = float(np.median([Work(**run["work"]).training_flop() / run["seconds"] for run in runs]))
+    cells["GFLOP/s"] = f"{speed / 1e9:.0f}"
+    if machine is not None:
+        peak = max(machine["matrix_product_flop_s"].values())
+        cells["of the matrix product"] = f"{speed / peak:.0%}"
+    return cells
+
+
+def _prediction_cells(runs: list[Record]) -> Cells:
+    spread = Spread.of(run["sequences_per_second"] for run in runs)
+    return {
+        "sequences/s": f"{spread.median:,.0f} [{spread.low:,.0f}, {spread.high:,.0f}]",
+        "peak MiB": f"{max(run['peak_mib'] for run in runs)}",
+    }
+
+
+def _ratio_cells(runs: list[Record], ours: list[Record]) -> Cells:
+    cells = {"ratio": _words(ratio(runs, ours, lambda run: float(run["seconds"])))}
+    if "fastest_epoch" in ours[0]:
+        fastest = [run["fastest_epoch"] for run in runs if run["fastest_epoch"] is not None]
+        mine = float(np.median([run["epoch"] for run in ours]))
+        cells["fastest epoch over our mean"] = f"{min(fastest) / mine:.2f}" if fastest else "-"
+    return cells
+
+
+def members_seconds(run: Record) -> float:
+    """Return the seconds of the members' training, of a run with or without a student."""
+    return float(run.get("members_seconds", run["seconds"]))
+
+
+def _fastest(runs: list[Record]) -> str:
+    fastest = [run["fastest_epoch"] for run in runs if run["fastest_epoch"] is not None]
+    return f"{min(fastest):.3g}" if fastest else "-"
+
+
+def _growth_table(axis: str, records: list[Record]) -> str:
+    points, seconds = medians_along(records, axis)
+    rows = [
+        {axis: f"{point:,}", "seconds": f"{second:.2f}", "seconds over " + axis: f"{each:.3g}"}
+        for point, second, each in zip(points, seconds, seconds / points, strict=True)
+    ]
+    fitted = f"Fitted exponent of the time in {axis}: {exponent(points, seconds):.3f}."
+    return f"{_markdown(rows)}\n\n{fitted}"
+
+
+def _words(found: Ratio) -> str:
+    return f"{found.of_medians:.2f} [{found.smallest:.2f}, {found.largest:.2f}]"
+
+
+def _markdown(rows: Iterable[dict[str, Any]]) -> str:
+    rows = list(rows)
+    header = list(rows[0])
+    lines = [header, ["---"] * len(header), *([row[key] for key in header] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
