@@ -10,11 +10,9 @@ from typing import Any
 
 import joblib
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
@@ -36,7 +34,7 @@ from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import tidy_history
-from sklearn_degu.nets.randomness import MAX_SEED, one_intra_op_thread
+from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.nets.strategies import Strategy, check_strategy, train_members
 from sklearn_degu.recipes import mlp_net
 from sklearn_degu.uncertainty import Array, Heads, available_kinds
@@ -383,14 +381,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
 
     def _members(self, X: NDArray[Any]) -> Iterable[dict[str, Array]]:
         """Return what every member predicts by its heads, in the order of the members."""
-        members = list(zip(self.estimators_, self._heads, strict=True))
-        if effective_n_jobs(self.n_jobs) == 1:
-            return (_decoded(net, heads, X) for net, heads in members)
-        with one_intra_op_thread:
-            predicted: list[dict[str, Array]] = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-                delayed(_decoded)(net, heads, X) for net, heads in members
-            )
-        return predicted
+        members = zip(self.estimators_, self._heads, strict=True)
+        return (heads.decode(forward(net, X)) for net, heads in members)
 
     def _assemble(self, heads: list[Heads], y_ndim: int) -> EnsembleRegressor:
         self._heads = heads
@@ -465,10 +457,6 @@ def _copy_if_shared(name: str, parts: list[EnsembleRegressor], ensemble: Ensembl
         setattr(ensemble, name, values[0])
     elif name != "feature_names_in_":
         setattr(ensemble, name, None)
-
-
-def _decoded(net: NeuralNet, heads: Heads, X: NDArray[Any]) -> dict[str, Array]:
-    return heads.decode(forward(net, X))
 
 
 def _noise_settings(part: EnsembleRegressor) -> str:

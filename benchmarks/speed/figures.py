@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,12 +53,25 @@ def by_contestant(records: Iterable[Record]) -> dict[str, list[Record]]:
     return runs
 
 
-def ratio(rival: list[Record], ours: list[Record], value: Callable[[Record], float]) -> Ratio:
-    """Return the rival's values over ours; rounds that both have finished are paired."""
-    pairs = list(zip(map(value, rival), map(value, ours), strict=False))
+def ratio(rival: list[Record], ours: list[Record]) -> Ratio:
+    """Return the rival's seconds over ours; rounds that both have finished are paired."""
+    pairs = [
+        (theirs["seconds"], mine["seconds"]) for theirs, mine in zip(rival, ours, strict=False)
+    ]
     each = [theirs / mine for theirs, mine in pairs]
-    medians = np.median(np.array(pairs), axis=0)
-    return Ratio(float(medians[0] / medians[1]), min(each), max(each))
+    theirs_median, mine_median = np.median(np.array(pairs), axis=0).tolist()
+    return Ratio(theirs_median / mine_median, min(each), max(each))
+
+
+def mean_epoch(runs: Iterable[Record]) -> float:
+    """Return the median over runs of the seconds an epoch of a member."""
+    return float(np.median([run["epoch"] for run in runs]))
+
+
+def fastest_epoch(runs: Iterable[Record]) -> float | None:
+    """Return the seconds of the fastest epoch of all runs, if any were recorded alone."""
+    recorded = [run["fastest_epoch"] for run in runs]
+    return min((seconds for seconds in recorded if seconds is not None), default=None)
 
 
 def medians_along(records: Iterable[Record], axis: str) -> tuple[np.ndarray, np.ndarray]:

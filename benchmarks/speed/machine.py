@@ -1,6 +1,6 @@
 """What the figures were measured on, and how fast it multiplies matrices.
 
-    python -m benchmarks.speed.machine
+python -m benchmarks.speed.machine
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def _processor() -> str:
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return platform.processor() or platform.machine()
-    lines = path.read_text().splitlines()
-    found = dict(map(str.strip, line.split(":", 1)) for line in lines if ":" in line)
+    pairs = (line.partition(":") for line in path.read_text().splitlines())
+    found = {key.strip(): text.strip() for key, _, text in pairs}
     name = found.get("model name", platform.machine())
     return f"{name}, AVX-512" if "avx512f" in found.get("flags", "").split() else name
 

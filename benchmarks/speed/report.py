@@ -7,18 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.speed.acceptance import wanted
 from benchmarks.speed.contestants import NAMES
 from benchmarks.speed.figures import (
-    Ratio,
     Record,
     Spread,
     by_contestant,
     exponent,
+    fastest_epoch,
+    mean_epoch,
     medians_along,
     ratio,
 )
 from benchmarks.speed.studies import STUDIES
 from benchmarks.speed.work import Work
+
+LEARNED = 0.3
 
 TITLES = {
     "train": "Training of all members",
@@ -37,6 +41,7 @@ def report(studies: dict[str, list[Record]]) -> str:
     """Return the report of the studies that were run."""
     machine = studies["machine"][-1] if "machine" in studies else None
     parts = ["## Speed", _conditions(studies, machine)]
+    parts += [_markdown(rows) for rows in [wanted(studies)] if rows]
     for name, title in TITLES.items():
         if name in studies:
             parts += [f"### {title}", _setting(studies[name]), _table(name, studies[name], machine)]
@@ -54,7 +59,8 @@ def _conditions(studies: dict[str, list[Record]], machine: Record | None) -> str
             f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
             f"{machine['system']}, Python {machine['python']}. {_peaks(machine)}"
         )
-    lines.append(f"Versions: {named}. Run on {' to '.join(sorted({dates[0], dates[-1]}))}.")
+    days = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+    lines.append(f"{named}; {days}.")
     lines.append(
         "Every contestant ran in a process of its own, in alternating order; imports and the "
         "loading of the data are not counted. Times are medians with quartiles. A ratio is the "
@@ -87,13 +93,13 @@ def _setting(records: list[Record]) -> str:
 
 def _table(name: str, records: list[Record], machine: Record | None) -> str:
     study = STUDIES[name]
-    if study.axis is not None:
+    if study.axis:
         return _growth_table(study.axis, records)
     if study.task.startswith("predict"):
         return _comparison(records, _prediction_cells)
     if name in ("train", "memory"):
         return _comparison(records, lambda runs: _training_cells(runs, machine))
-    return _comparison(records, _training_cells_without_speed)
+    return _comparison(records, _cells)
 
 
 Cells = dict[str, str]
@@ -109,24 +115,39 @@ def _comparison(records: list[Record], cells_of: Callable[[list[Record]], Cells]
         if len(runs) > 1:
             cells |= _ratio_cells(runs[contestant], runs[ours])
         rows.append(cells)
-    return _markdown(rows)
+    return f"{_markdown(rows)}{_learned(runs)}"
 
 
-def _training_cells_without_speed(runs: list[Record]) -> Cells:
+def _learned(runs: dict[str, list[Record]]) -> str:
+    """Say whether all contestants have learned the task, where it was asked."""
+    weakest = {
+        NAMES[contestant]: min(min(record["pearson"]) for record in records)
+        for contestant, records in runs.items()
+        if "pearson" in records[0]
+    }
+    if not weakest:
+        return ""
+    failed = [name for name, value in weakest.items() if value < LEARNED]
+    if failed:
+        return f"\n\n**Not learned (Pearson below {LEARNED} in a run): {', '.join(failed)}.**"
+    return f"\n\nAll learned the task: the smallest Pearson is {min(weakest.values()):.3f}."
+
+
+def _cells(runs: list[Record]) -> Cells:
     spread = Spread.of(run["seconds"] for run in runs)
+    fastest = fastest_epoch(runs)
     pearson = np.mean([run["pearson"] for run in runs], axis=0)
     return {
-        "seconds": f"{spread.median:.1f} [{spread.low:.1f}, {spread.high:.1f}]",
-        "seconds of members": f"{np.median([members_seconds(run) for run in runs]):.1f}",
-        "fastest epoch (s)": _fastest(runs),
+        "seconds": f"{spread.median:.2f} [{spread.low:.2f}, {spread.high:.2f}]",
+        "seconds an epoch of a member": f"{mean_epoch(runs):.3f}",
+        "fastest epoch": "-" if fastest is None else f"{fastest:.3f}",
         "peak MiB": f"{max(run['peak_mib'] for run in runs)}",
         "held-out Pearson": " / ".join(f"{value:.3f}" for value in pearson),
     }
 
 
 def _training_cells(runs: list[Record], machine: Record | None) -> Cells:
-    cells = _training_cells_without_speed(runs)
-    del cells["seconds of members"]
+    cells = _cells(runs)
     speed = float(np.median([Work(**run["work"]).training_flop() / run["seconds"] for run in runs]))
     cells["GFLOP/s"] = f"{speed / 1e9:.0f}"
     if machine is not None:
@@ -144,22 +165,16 @@ def _prediction_cells(runs: list[Record]) -> Cells:
 
 
 def _ratio_cells(runs: list[Record], ours: list[Record]) -> Cells:
-    cells = {"ratio": _words(ratio(runs, ours, lambda run: float(run["seconds"])))}
-    if "fastest_epoch" in ours[0]:
-        fastest = [run["fastest_epoch"] for run in runs if run["fastest_epoch"] is not None]
-        mine = float(np.median([run["epoch"] for run in ours]))
-        cells["fastest epoch over our mean"] = f"{min(fastest) / mine:.2f}" if fastest else "-"
+    found = ratio(runs, ours)
+    cells = {
+        "ratio": f"{found.of_medians:.2f} [{found.smallest:.2f}, {found.largest:.2f}]",
+    }
+    if "epoch" in ours[0]:
+        fastest = fastest_epoch(runs)
+        cells["fastest epoch over our mean"] = (
+            "-" if fastest is None else f"{fastest / mean_epoch(ours):.2f}"
+        )
     return cells
-
-
-def members_seconds(run: Record) -> float:
-    """Return the seconds of the members' training, of a run with or without a student."""
-    return float(run.get("members_seconds", run["seconds"]))
-
-
-def _fastest(runs: list[Record]) -> str:
-    fastest = [run["fastest_epoch"] for run in runs if run["fastest_epoch"] is not None]
-    return f"{min(fastest):.3g}" if fastest else "-"
 
 
 def _growth_table(axis: str, records: list[Record]) -> str:
@@ -172,12 +187,9 @@ def _growth_table(axis: str, records: list[Record]) -> str:
     return f"{_markdown(rows)}\n\n{fitted}"
 
 
-def _words(found: Ratio) -> str:
-    return f"{found.of_medians:.2f} [{found.smallest:.2f}, {found.largest:.2f}]"
-
-
 def _markdown(rows: Iterable[dict[str, Any]]) -> str:
+    """Return a table of the rows, without the columns that hold dashes alone."""
     rows = list(rows)
-    header = list(rows[0])
+    header = [key for key in rows[0] if any(row[key] != "-" for row in rows)]
     lines = [header, ["---"] * len(header), *([row[key] for key in header] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

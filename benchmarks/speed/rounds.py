@@ -19,14 +19,11 @@ from benchmarks.speed.work import Work, make_sequences
 Item = TypeVar("Item")
 
 
-def run_study(
-    name: str, study: Study, given: dict[str, Any], rounds: int, results: Path
-) -> None:
+def run_study(name: str, study: Study, given: dict[str, Any], rounds: int, results: Path) -> None:
     """Append a line of JSON to ``results`` for every run of a study, and print it."""
     works = list(study.works(given))
     for work in works:
         make_data(study, work)
-    warm_up(study, works[0])
     session = time.strftime("%Y-%m-%d %H:%M:%S")
     jobs = [(contestant, work) for work in works for contestant in study.contestants]
     for i in range(rounds):
@@ -56,14 +53,6 @@ def make_data(study: Study, work: Work) -> None:
         make_sequences(work)
 
 
-def warm_up(study: Study, work: Work) -> None:
-    """Run every contestant once on little, to fill caches of files and of compiled code."""
-    little = replace(work, n=256, members=1, epochs=1)
-    make_data(study, little)
-    for contestant in study.contestants:
-        run_worker(contestant, "train", little)
-
-
 def run_worker(contestant: str, task: str, work: Work) -> dict[str, Any]:
     """Return what the worker of a contestant measured."""
     command = [sys.executable, "-m", "benchmarks.speed.worker", contestant, f"--task={task}"]
@@ -80,9 +69,7 @@ def alternating(items: Sequence[Item], round_number: int) -> list[Item]:
 
 def _json_of(command: list[str]) -> dict[str, Any]:
     """Return the last line that a command prints, read as JSON."""
-    done = subprocess.run(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -96,4 +83,4 @@ def _append(results: Path, record: dict[str, Any]) -> None:
 
 
 def _point(study: Study, work: Work) -> str:
-    return "" if study.axis is None else f"{study.axis}={getattr(work, study.axis)} "
+    return f"{study.axis}={getattr(work, study.axis)} " if study.axis else ""

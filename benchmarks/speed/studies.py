@@ -19,16 +19,17 @@ class Study:
     task: str
     contestants: tuple[str, ...]
     settings: dict[str, Any] = field(default_factory=dict)
-    axis: str | None = None
+    axis: str = ""
     values: tuple[int, ...] = ()
 
     def works(self, given: dict[str, Any]) -> Iterator[Work]:
         """Yield the work of every point, with what was asked for in place of the defaults."""
         work = replace(Work(), **{**self.settings, **given})
-        if self.axis is None:
+        if not self.axis:
             yield work
         for value in self.values:
-            yield replace(work, **{self.axis: value})
+            point: dict[str, Any] = {self.axis: value}
+            yield replace(work, **point)
 
 
 OURS = ("ours",)
@@ -40,13 +41,9 @@ STUDIES = {
     "pipeline": Study("pipeline", ("ours", "keras")),
     "predict_ensemble": Study("predict_ensemble", ("ours", "keras", "torch_loop"), {"epochs": 1}),
     "predict_student": Study("predict_student", ("ours", "keras"), {"epochs": 1, "members": 2}),
-    "tabular": Study(
-        "train", ("ours_mlp", "torch_mlp"), {"n": 2000, "epochs": 100, "batch": 256}
-    ),
+    "tabular": Study("train", ("ours_mlp", "torch_mlp"), {"n": 2000, "epochs": 100, "batch": 256}),
     "growth_n": Study("train", OURS, SHORT, "n", (4096, 16384, 65536)),
     "growth_members": Study("train", OURS, {"epochs": 1}, "members", (2, 4, 6, 8, 10)),
     "growth_length": Study("train", OURS, SHORT, "length", (125, 250, 500, 1000)),
-    "memory": Study(
-        "train", OURS, {"n": 402_296, "members": 1, "epochs": 1, "width": 0.0625}
-    ),
+    "memory": Study("train", OURS, {"n": 402_296, "members": 2, "epochs": 1, "width": 0.0625}),
 }

@@ -73,7 +73,7 @@ class Data(NamedTuple):
         """Return the first ``n`` rows of each part."""
         return Data(*(part[:n] for part in self))
 
-    def map_X(self, convert: Any) -> Data:
+    def converted(self, convert: Any) -> Data:
         """Return the data with every X converted."""
         X = [convert(part) for part in self[::2]]
         return Data(X[0], self[1], X[1], self[3], X[2], self[5])

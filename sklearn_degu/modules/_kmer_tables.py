@@ -11,7 +11,6 @@ filter w sees, the answers ``w @ p`` have the mean ``w @ E[p]`` and the variance
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -145,7 +144,6 @@ def _move_running_statistics(
     norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int
 ) -> None:
     cast(Tensor, norm.num_batches_tracked).add_(1)
-    # With one patch the variance is 0 / 0, as it is in torch.
-    unbiased = variance * count / (count - 1 or math.nan)
+    unbiased = variance * (count / (count - 1))
     for running, batch in ((norm.running_mean, mean), (norm.running_var, unbiased)):
         cast(Tensor, running).lerp_(batch, cast(float, norm.momentum))

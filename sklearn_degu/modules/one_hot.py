@@ -84,8 +84,10 @@ class OneHotBlock(nn.Sequential):
             and x.device.type == weight.device.type == "cpu"
             and x.dtype == weight.dtype
             and x.dtype in (torch.float32, torch.float64)
+            and x.ndim == 3
             and x.shape[1] == 4
-            and len(x) > 0
+            and x[:, 0].numel() > 1
+            and x.shape[2] >= self._pool
             and not x.requires_grad
             and not _is_transformed(x)
             and not any(_is_watched(layer) for layer in self)

@@ -129,6 +129,12 @@ class _OneIntraOpThread:
         self._inside = 0
         self._outer = 1
 
+    @property
+    def threads_outside(self) -> int:
+        """How many threads torch computes on outside of the block."""
+        with self._lock:
+            return self._outer if self._inside else torch.get_num_threads()
+
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:

@@ -47,7 +47,9 @@ class KerasDegu:
         return self.timer.seconds
 
     def prepare(self, data: Data) -> Data:
-        return data.map_X(lambda X: np.ascontiguousarray(X.transpose(0, 2, 1), dtype=np.float32))
+        return data.converted(
+            lambda X: np.ascontiguousarray(X.transpose(0, 2, 1), dtype=np.float32)
+        )
 
     def train(self, data: Data) -> None:
         for member in range(self.work.members):
@@ -115,6 +117,10 @@ class EpochTimer(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if epoch > 0:
             self.seconds.append(time.perf_counter() - self.start)
+
+
+def _channels_last(X: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(X.transpose(0, 2, 1), dtype=np.float32)
 
 
 def deepstarr(n_outputs: int, length: int) -> Any:

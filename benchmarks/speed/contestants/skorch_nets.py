@@ -25,7 +25,7 @@ class SkorchLoop:
         self.epoch_seconds: list[float] = []
 
     def prepare(self, data: Data) -> Data:
-        return data.map_X(lambda X: X.astype(np.float32))
+        return data.converted(lambda X: X.astype(np.float32))
 
     def train(self, data: Data) -> None:
         self.members = []
@@ -54,7 +54,7 @@ class Bagging:
         self.epoch_seconds: list[float] = []
 
     def prepare(self, data: Data) -> Data:
-        return data.map_X(lambda X: X.astype(np.float32).reshape(len(X), -1))
+        return data.converted(lambda X: X.astype(np.float32).reshape(len(X), -1))
 
     def train(self, data: Data) -> None:
         bagging = BaggingRegressor(

@@ -25,7 +25,7 @@ class TorchEnsemble:
         logging.disable(logging.INFO)
 
     def prepare(self, data: Data) -> Data:
-        return data.map_X(lambda X: X.astype(np.float32))
+        return data.converted(lambda X: X.astype(np.float32))
 
     def train(self, data: Data) -> None:
         torch.manual_seed(self.work.seed)
@@ -52,7 +52,7 @@ class TorchEnsemble:
     @torch.inference_mode()
     def predict_ensemble(self, X: np.ndarray) -> Moments:
         self.ensemble.eval()
-        parts = torch.from_numpy(X).split(PREDICTION_BATCH)
+        parts = torch.split(torch.from_numpy(X), PREDICTION_BATCH)
         each = [
             torch.cat([net(part.to(self.ensemble.device)).cpu() for part in parts]).numpy()
             for net in self.ensemble.estimators_

@@ -27,7 +27,7 @@ class TorchLoop:
         self.epoch_seconds: list[float] = []
 
     def prepare(self, data: Data) -> Data:
-        return data.map_X(lambda X: X.astype(np.float32))
+        return data.converted(lambda X: X.astype(np.float32))
 
     def train(self, data: Data) -> None:
         self.members = []
@@ -106,7 +106,7 @@ class TorchLoopMLP:
         for _ in range(self.work.epochs):
             order = torch.randperm(len(inputs))
             total = torch.zeros(())
-            for index in order.split(self.work.batch):
+            for index in torch.split(order, self.work.batch):
                 optimizer.zero_grad()
                 loss = loss_of(net(inputs[index]), targets[index])
                 loss.backward()
@@ -153,5 +153,5 @@ def _validation_loss(net: nn.Module, batches: Iterable[tuple[Tensor, ...]], devi
 @torch.inference_mode()
 def _predict(net: nn.Module, X: np.ndarray, device: str) -> np.ndarray:
     net.eval()
-    parts = torch.from_numpy(X).split(PREDICTION_BATCH)
+    parts = torch.split(torch.from_numpy(X), PREDICTION_BATCH)
     return torch.cat([net(part.to(device)).cpu() for part in parts]).numpy()
