@@ -344,7 +344,7 @@ class TestInputs:
 
 def spy_on_training(monkeypatch):
     """Return a list that gathers the type of the rows of every training."""
-    import sklearn_degu.ensemble as module
+    import sklearn_degu.nets.strategies as module
 
     seen, train_net = [], module.train_net
 

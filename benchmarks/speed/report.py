@@ -67,7 +67,18 @@ def _conditions(studies: dict[str, list[Record]], machine: Record | None) -> str
         "rival's time over ours, of the medians and, in brackets, the smallest and largest of a "
         "round."
     )
+    lines.append(_quietness(records))
     return "\n\n".join(lines)
+
+
+def _quietness(records: list[Record]) -> str:
+    spread = Spread.of(record["numpy_flop_s"] / 1e9 for record in records)
+    slowest = min(record["numpy_flop_s"] / 1e9 for record in records)
+    return (
+        f"Between the runs, numpy multiplied matrices at {spread.median:.0f} GFLOP/s "
+        f"[{spread.low:.0f}, {spread.high:.0f}], at worst {slowest:.0f}: other work on the machine "
+        "shows here, and slows nets on several threads most."
+    )
 
 
 def _peaks(machine: Record) -> str:
@@ -129,21 +140,30 @@ def _learned(runs: dict[str, list[Record]]) -> str:
         return ""
     failed = [name for name, value in weakest.items() if value < LEARNED]
     if failed:
-        return f"\n\n**Not learned (Pearson below {LEARNED} in a run): {', '.join(failed)}.**"
-    return f"\n\nAll learned the task: the smallest Pearson is {min(weakest.values()):.3f}."
+        names = ", ".join(failed)
+        return f"\n\n**Members have not learned (Pearson below {LEARNED} in a run): {names}.**"
+    smallest = min(weakest.values())
+    return f"\n\nAll members learned the task: the smallest Pearson of a run is {smallest:.3f}."
 
 
 def _cells(runs: list[Record]) -> Cells:
     spread = Spread.of(run["seconds"] for run in runs)
     fastest = fastest_epoch(runs)
-    pearson = np.mean([run["pearson"] for run in runs], axis=0)
     return {
         "seconds": f"{spread.median:.2f} [{spread.low:.2f}, {spread.high:.2f}]",
         "seconds an epoch of a member": f"{mean_epoch(runs):.3f}",
         "fastest epoch": "-" if fastest is None else f"{fastest:.3f}",
         "peak MiB": f"{max(run['peak_mib'] for run in runs)}",
-        "held-out Pearson": " / ".join(f"{value:.3f}" for value in pearson),
+        "held-out Pearson of the members' mean": _pearson(runs, "pearson"),
+        "of the student": _pearson(runs, "student_pearson"),
     }
+
+
+def _pearson(runs: list[Record], which: str) -> str:
+    """Return the mean over runs for every target, or a dash where it was not asked."""
+    if which not in runs[0]:
+        return "-"
+    return " / ".join(f"{value:.3f}" for value in np.mean([run[which] for run in runs], axis=0))
 
 
 def _training_cells(runs: list[Record], machine: Record | None) -> Cells:

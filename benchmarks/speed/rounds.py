@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from benchmarks.speed.contestants import TABULAR
 from benchmarks.speed.environment import REPOSITORY
+from benchmarks.speed.machine import numpy_speed
 from benchmarks.speed.studies import Study
 from benchmarks.speed.work import Work, make_sequences
 
@@ -29,13 +30,15 @@ def run_study(name: str, study: Study, given: dict[str, Any], rounds: int, resul
     for i in range(rounds):
         for contestant, work in alternating(jobs, i):
             seeded = replace(work, seed=work.seed + i)
-            outcome = run_worker(contestant, study.task, seeded)
             record = {"study": name, "contestant": contestant, "round": i, "date": session}
+            record["numpy_flop_s"] = numpy_speed()
+            outcome = run_worker(contestant, study.task, seeded)
             _append(results, {**record, "work": asdict(seeded), **outcome})
             print(
                 f"{name} round {i + 1}/{rounds} {contestant} {_point(study, work)}"
                 f"{outcome['seconds']:.2f} s, peak {outcome['peak_mib']} MiB, "
-                f"Pearson {outcome.get('pearson', '-')}",
+                f"Pearson {outcome.get('pearson', '-')}, "
+                f"numpy before {record['numpy_flop_s'] / 1e9:.0f} GFLOP/s",
                 flush=True,
             )
 

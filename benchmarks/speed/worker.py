@@ -62,7 +62,7 @@ def pipeline(contestant: Contestant, data: Data, work: Work) -> dict[str, Any]:
         **trained,
         "seconds": trained["seconds"] + distilling,
         "members_seconds": trained["seconds"],
-        "pearson": correlations(data.y_test, mean),
+        "student_pearson": correlations(data.y_test, mean),
     }
 
 

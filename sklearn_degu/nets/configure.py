@@ -88,6 +88,7 @@ def check_net(net: Any) -> None:
     _check_callback_names(net)
     _check_batch_size(net)
     _check_epochs(net)
+    _check_precision(net)
     _check_nonlinearity(net)
     _check_checkpoints(net)
     if net.train_split is not None:
@@ -172,6 +173,12 @@ def _check_nonlinearity(net: NeuralNet) -> None:
 def _check_epochs(net: NeuralNet) -> None:
     if not isinstance(net.max_epochs, Integral) or net.max_epochs < 1:
         raise ValueError(f"max_epochs must be a positive integer, got {net.max_epochs!r}.")
+
+
+def _check_precision(net: NeuralNet) -> None:
+    precision = getattr(net, "precision", "float32")
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision must be 'float32' or 'bfloat16', got {precision!r}.")
 
 
 def _check_batch_size(net: NeuralNet) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from torch.func import functional_call, stack_module_state
 
 from sklearn_degu.modules import Dropout
 from sklearn_degu.nets.data import InMemoryBatches, InMemoryDataset, Rows
-from sklearn_degu.nets.net import EpochLoss, InMemoryNet
+from sklearn_degu.nets.net import EpochLoss, InMemoryNet, training_precision
 from sklearn_degu.nets.progress import EpochReporter
 from sklearn_degu.nets.randomness import (
     Seeds,
@@ -232,10 +232,12 @@ class _ModuleAndLoss(nn.Module):
         super().__init__()
         self.module = net.module_
         self.criterion = net.criterion_
+        self._precision = training_precision(net)
 
     def forward(self, X: Tensor, target: Any) -> tuple[Tensor, Tensor]:
         """Return the loss of a batch, and the module's outputs."""
-        prediction = self.module(X)
+        with self._precision if self.training else nullcontext():
+            prediction = self.module(X).to(X.dtype)
         return self.criterion(prediction, target), prediction
 
 

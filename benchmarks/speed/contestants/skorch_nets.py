@@ -32,7 +32,7 @@ class SkorchLoop:
         for member in range(self.work.members):
             torch.manual_seed(self.work.seed * 1000 + member)
             net = _net(self.work, data).fit(data.X_train, data.y_train)
-            self.epoch_seconds += net.history[1:, "dur"]
+            self.epoch_seconds += net.history[:, "dur"][1:]
             self.members.append(net)
 
     def distil(self, data: Data) -> None:
