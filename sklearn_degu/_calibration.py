@@ -108,8 +108,8 @@ class CalibratedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 self, "fit", **given, **fit_params
             ).estimator.fit
             return routed
-        takes_groups = has_fit_parameter(self.estimator, "groups")
-        return {**(given if takes_groups else {}), **fit_params}
+        name = _groups_parameter(self.estimator)
+        return {**({name: groups} if given and name else {}), **fit_params}
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Say what is passed on to the estimator.
@@ -287,8 +287,12 @@ def last_step(estimator: Any) -> Any:
 
 def offers_std(estimator: Any) -> bool:
     """Whether ``predict(X, return_std=True)`` of an estimator, fitted or not, can be asked for."""
+    return _predict_takes(estimator, "return_std")
+
+
+def _predict_takes(estimator: Any, name: str) -> bool:
     parameters = signature(last_step(estimator).predict).parameters
-    return "return_std" in parameters or any(
+    return name in parameters or any(
         parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()
     )
 
@@ -300,15 +304,33 @@ def predict_with_std(estimator: Any, X: Any, kind: Kind | None) -> tuple[Array, 
     ------
     TypeError
         If the estimator has no standard deviation.
+    ValueError
+        If it has a single kind of one, but ``kind`` names one.
     """
     if not offers_std(estimator):
         raise TypeError(
             f"{type(last_step(estimator)).__name__} predicts no standard deviation: its predict "
             "takes no return_std=True."
         )
+    if kind is not None and not _predict_takes(estimator, "kind"):
+        raise ValueError(
+            f"kind={kind!r} chooses among several standard deviations, but the predict of "
+            f"{type(last_step(estimator)).__name__} has one and takes no kind. Leave kind at None."
+        )
     chosen = {} if kind is None else {"kind": kind}
     mean, std = estimator.predict(X, return_std=True, **chosen)
     return np.asarray(mean), np.asarray(std)
+
+
+def _groups_parameter(estimator: Any) -> str | None:
+    """Return by what name an estimator's ``fit`` takes groups, if it does."""
+    if has_fit_parameter(estimator, "groups"):
+        return "groups"
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        inner = _groups_parameter(last)
+        return f"{name}__{inner}" if inner else None
+    return None
 
 
 def _seeded(estimator: Any, random_state: np.random.RandomState) -> Any:

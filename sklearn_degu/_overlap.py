@@ -10,6 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from sklearn_degu._calibration import CalibratedRegressor
+from sklearn_degu._rows import row_hashes
 
 
 def describe_overlap(estimator: Any, X: Any) -> str:
@@ -36,10 +37,29 @@ def rows_seen(estimator: Any, X: Any) -> NDArray[np.bool_] | None:
     """
     if isinstance(estimator, FrozenEstimator):
         return rows_seen(estimator.estimator, X)
-    if isinstance(estimator, CalibratedRegressor):
-        return rows_seen(estimator.estimator_, X)
     if isinstance(estimator, Pipeline):
-        before = estimator[:-1]
-        return rows_seen(estimator.steps[-1][1], before.transform(X) if len(before) else X)
-    seen = getattr(estimator, "seen", None)
-    return None if seen is None else np.asarray(seen(X))
+        return rows_seen(estimator.steps[-1][1], _transformed(estimator, X))
+    if isinstance(estimator, CalibratedRegressor):
+        seen = rows_seen(estimator.estimator_, X)
+        if seen is None or not hasattr(estimator, "_calibrated_on"):
+            return seen
+        # Rows that its deviations were recalibrated on are as little new as those of the training.
+        return seen | np.isin(hashes_as_read(estimator.estimator_, X), estimator._calibrated_on)
+    ask = getattr(estimator, "seen", None)
+    return None if ask is None else np.asarray(ask(X))
+
+
+def hashes_as_read(estimator: Any, X: Any) -> NDArray[np.uint64]:
+    """Return hashes of rows in the form in which the estimator that predicts reads them."""
+    if isinstance(estimator, FrozenEstimator):
+        return hashes_as_read(estimator.estimator, X)
+    if isinstance(estimator, Pipeline):
+        return hashes_as_read(estimator.steps[-1][1], _transformed(estimator, X))
+    if isinstance(estimator, CalibratedRegressor):
+        return hashes_as_read(estimator.estimator_, X)
+    return row_hashes(np.asarray(X))
+
+
+def _transformed(pipeline: Pipeline, X: Any) -> Any:
+    before = pipeline[:-1]
+    return before.transform(X) if len(before) else X

@@ -25,7 +25,7 @@ from sklearn_degu._deviation_maps import (
     fit_curve,
     fit_factor,
 )
-from sklearn_degu._overlap import describe_overlap
+from sklearn_degu._overlap import describe_overlap, hashes_as_read
 from sklearn_degu.metrics._arrays import check_gaussians, check_weight
 from sklearn_degu.uncertainty import Array, Kind
 
@@ -109,6 +109,9 @@ class RecalibratedRegressor(CalibratedRegressor):
     made on, and those say nothing more of its quality: test it, or conformalise it, on new rows.
     The standard error of the factor from n rows is about :math:`s / \sqrt{2 n}`.
 
+    What is set in the fitted estimator later, such as its ``noise_of``, changes its deviations but
+    not their recalibration: fit again.
+
     References
     ----------
     .. [1] Laves, Ihler, Fast, Kahrs and Ortmaier, "Well-calibrated regression uncertainty in
@@ -188,6 +191,9 @@ class RecalibratedRegressor(CalibratedRegressor):
         self._check_unseen(rows)
         fit_one = _METHODS[self.method]
         self.recalibrations_ = [fit_one(errors) for errors in self._errors(rows)]
+        # What was recalibrated: a kind that is set later is that of the next fit.
+        self._kind = self.kind
+        self._calibrated_on = hashes_as_read(self.estimator_, rows.X)
         return self
 
     def _check_params(self) -> None:
@@ -276,7 +282,7 @@ class RecalibratedRegressor(CalibratedRegressor):
                 "kinds before recalibration are those of estimator_; which of them is "
                 f"recalibrated is said by {type(self).__name__}(kind=...)."
             )
-        mean, std = predict_with_std(self.estimator_, X, self.kind)
+        mean, std = predict_with_std(self.estimator_, X, self._kind)
         recalibrated = [
             recalibration(column)
             for recalibration, column in zip(self.recalibrations_, _columns(std).T, strict=True)

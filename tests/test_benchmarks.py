@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.speed import rounds
 from benchmarks.speed import work as work_module
 from benchmarks.speed.acceptance import wanted
 from benchmarks.speed.contestants import CONTESTANTS, NAMES, TABULAR
@@ -16,7 +17,6 @@ from benchmarks.speed.contestants.torch_nets import PlainDeepSTARR, plain_mlp
 from benchmarks.speed.environment import REPOSITORY
 from benchmarks.speed.figures import Spread, by_contestant, exponent, ratio, read_last_runs
 from benchmarks.speed.report import report
-from benchmarks.speed.rounds import alternating
 from benchmarks.speed.studies import STUDIES
 from benchmarks.speed.work import (
     Work,
@@ -127,8 +127,21 @@ def test_study_varies_its_axis_and_takes_what_is_given():
 
 
 def test_order_alternates():
-    assert alternating("abc", 0) == ["a", "b", "c"]
-    assert alternating("abc", 1) == ["c", "b", "a"]
+    assert rounds.alternating("abc", 0) == ["a", "b", "c"]
+    assert rounds.alternating("abc", 1) == ["c", "b", "a"]
+
+
+def test_waits_until_the_machine_is_quiet(monkeypatch):
+    speeds = iter([1.0, 2.0, 5.0, 9.0])
+    monkeypatch.setattr(rounds, "numpy_speed", lambda: next(speeds))
+    monkeypatch.setattr(rounds, "PAUSE", 0.0)
+    assert rounds.wait_until_quiet(4.0) == 5.0
+
+
+def test_goes_on_when_the_machine_stays_busy(monkeypatch):
+    monkeypatch.setattr(rounds, "numpy_speed", lambda: 1.0)
+    monkeypatch.setattr(rounds, "PATIENCE", 0.0)
+    assert rounds.wait_until_quiet(4.0) == 1.0
 
 
 def test_ratio_pairs_the_rounds():

@@ -320,26 +320,6 @@ class TestMetaEstimators:
         assert bagging.predict(flat).shape == (40,)
         assert bagging.estimators_[0].input_shape_ == (4, LENGTH)
 
-    @pytest.mark.parametrize("make", [tiny_ensemble, tiny_degu])
-    def test_mapie_normalises_by_the_deviation(self, table, make):
-        X, y = table
-        fitted = make().fit(X[:20], y[:20])
-        conformal = SplitConformalRegressor(
-            fitted, prefit=True, confidence_level=0.8, conformity_score="std_normalized"
-        )
-        conformal.conformalize(X[20:], y[20:])
-        mean, interval = conformal.predict_interval(X)
-        np.testing.assert_allclose(mean, fitted.predict(X))
-        width = interval[:, 1, 0] - interval[:, 0, 0]
-        assert np.corrcoef(width, fitted.predict_uncertainty(X))[0, 1] > 0.99
-
-    def test_mapie_reads_strings_through_a_pipeline(self, strings, sequences):
-        y = sequences[1][:, 0]
-        pipeline = make_pipeline(SequenceEncoder(), tiny_ensemble(tiny_conv_net()))
-        conformal = SplitConformalRegressor(pipeline.fit(strings[:20], y[:20]), prefit=True)
-        conformal.conformalize(strings[20:], y[20:])
-        assert conformal.predict_interval(strings)[1].shape == (40, 2, 1)
-
     def test_a_frozen_ensemble_predicts_as_it_does(self, table):
         X, y = table
         ensemble = tiny_ensemble().fit(X, y)

@@ -298,6 +298,14 @@ class TestEstimator:
         ratio = model.predict_uncertainty(X) / fitted.predict_uncertainty(X, kind=kind)
         np.testing.assert_allclose(ratio, ratio[0])
 
+    def test_a_kind_set_later_is_that_of_the_next_fit(self, table):
+        X, y = table
+        ensemble = tiny_ensemble(aleatoric="heteroscedastic")
+        model = RecalibratedRegressor(ensemble, kind="total", random_state=0).fit(X, y)
+        before = model.predict_uncertainty(X)
+        model.set_params(kind="epistemic")
+        np.testing.assert_array_equal(model.predict_uncertainty(X), before)
+
     def test_recalibrated_deviation_is_the_total_one(self, table):
         model = RecalibratedRegressor(tiny_ensemble(), kind="epistemic", random_state=0).fit(*table)
         assert model.uncertainty_kinds_ == ("total",)
@@ -405,6 +413,17 @@ class TestFitParameters:
         held_out = groups[~model.estimator_.seen(X)]
         assert len(held_out) == 10
         assert len(set(held_out)) == 2
+
+    def test_groups_reach_the_end_of_a_pipeline(self, table):
+        X, y = table
+        groups = np.arange(len(X)) // 4
+        pipeline = make_pipeline(StandardScaler(), tiny_ensemble(validation=0.25))
+        model = RecalibratedRegressor(pipeline, random_state=0).fit(X, y, groups=groups)
+        scaled = model.estimator_[0].transform(X)
+        seen = model.estimator_[-1].seen(scaled)
+        known = groups[seen]
+        held_out = known[model.estimator_[-1].validation_indices_]
+        assert not set(held_out) & set(np.delete(known, model.estimator_[-1].validation_indices_))
 
     def test_are_routed_on_request(self, table):
         X, y = table
@@ -514,8 +533,16 @@ class TestErrors:
 
     def test_kind_of_an_estimator_that_has_no_kinds(self, table):
         model = RecalibratedRegressor(GaussianProcessRegressor(), kind="total")
-        with pytest.raises((TypeError, ValueError), match="kind"):
+        with pytest.raises(ValueError, match="GaussianProcessRegressor has one and takes no kind"):
             model.fit(*table)
+
+    def test_rows_of_a_recalibration_for_an_interval(self, table):
+        X, y = table
+        model = RecalibratedRegressor(tiny_ensemble(), random_state=0).fit(X, y)
+        conformal = ConformalRegressor(FrozenEstimator(model), confidence_level=0.5)
+        with pytest.raises(ValueError, match="40 of the 40 calibration rows equal rows"):
+            conformal.fit(X, y)
+        conformal.fit(X + 1, y)
 
     def test_kind_of_before_recalibration(self, table):
         model = RecalibratedRegressor(tiny_ensemble(), random_state=0).fit(*table)

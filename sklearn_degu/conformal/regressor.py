@@ -130,6 +130,9 @@ class ConformalRegressor(CalibratedRegressor):
 
     ``sample_weight`` is passed by its name, as one of ``**fit_params``.
 
+    What is set in the fitted estimator later, such as its ``noise_of``, changes its deviations but
+    not their calibration: :meth:`conformalize` again.
+
     References
     ----------
     .. [1] Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, "Distribution-free predictive inference

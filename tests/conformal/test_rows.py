@@ -266,7 +266,8 @@ class TestOverlap:
         recalibrated = RecalibratedRegressor(pipeline, calibration=KFold(4))
         with pytest.warns(UserWarning, match="rough"):
             recalibrated.fit(strings, y)
-        with pytest.raises(ValueError, match="30 of the 40 calibration rows"):
+        # 30 that it was trained on, and 10 that its deviations were recalibrated on.
+        with pytest.raises(ValueError, match="40 of the 40 calibration rows"):
             conformal(FrozenEstimator(recalibrated)).fit(strings, y)
 
     def test_by_copies_in_the_rows_of_fit_is_warned_of(self, sequences):
