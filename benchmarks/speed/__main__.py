@@ -5,9 +5,12 @@
     rivals/bin/python -m benchmarks.speed report --results runs.jsonl --output speed.md
 
 ``run`` appends every run to the file of results; ``report`` writes the last session of every
-study. ``run`` without a study runs all of them. ``--device cuda`` times ours (with
-``--strategy joint`` or ``loop``), ``skorch``, ``torch_loop`` and ``torch_ensemble`` on a GPU,
-which has not been tried.
+study. ``run`` without a study runs all of them. Nets on several threads suffer most from other
+work on the machine, rivals therefore more than ours: on a machine that is not idle, give
+``--quiet`` most of what numpy reaches on it.
+
+``--device cuda`` times ours (``--jobs 1``, with ``--strategy joint`` or ``loop``), ``skorch``,
+``torch_loop`` and ``torch_ensemble`` on a GPU, which has not been tried.
 """
 
 from __future__ import annotations
@@ -40,6 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run studies")
     run.add_argument("studies", nargs="*", metavar="STUDY", help=", ".join(["machine", *STUDIES]))
     run.add_argument("--rounds", type=int, default=5)
+    run.add_argument(
+        "--quiet", type=float, default=0.0, help="wait until numpy multiplies at so many GFLOP/s"
+    )
     run.add_argument("--results", type=Path, required=True)
     run.add_argument("--contestants", nargs="+", choices=sorted(CONTESTANTS))
     for field in fields(Work):
@@ -65,7 +71,7 @@ def _run(arguments: argparse.Namespace) -> None:
         study = STUDIES[name]
         if arguments.contestants:
             study = replace(study, contestants=tuple(arguments.contestants))
-        run_study(name, study, given, arguments.rounds, arguments.results)
+        run_study(name, study, given, arguments.rounds, arguments.quiet * 1e9, arguments.results)
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

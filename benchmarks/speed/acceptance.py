@@ -25,6 +25,7 @@ LEAST_RATIOS = (
     ("predict_ensemble", "keras", 2.3),
     ("predict_student", "keras", 2.0),
     ("tabular", "torch_mlp", 1 / 1.15),
+    ("tabular", "torch_mlp_one_thread", 1 / 1.15),
 )
 LEAST_FASTEST_EPOCH = 2.2
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.speed.acceptance import wanted
-from benchmarks.speed.contestants import NAMES
+from benchmarks.speed.contestants import NAMES, TABULAR
 from benchmarks.speed.figures import (
     Record,
     Spread,
@@ -39,7 +39,9 @@ TITLES = {
 
 def report(studies: dict[str, list[Record]]) -> str:
     """Return the report of the studies that were run."""
-    machine = studies["machine"][-1] if "machine" in studies else None
+    if not set(studies) & set(TITLES):
+        raise ValueError("There are no runs to report. Run a study first.")
+    machine = max(studies.get("machine", ()), key=_peak, default=None)
     parts = ["## Speed", _conditions(studies, machine)]
     parts += [_markdown(rows) for rows in [wanted(studies)] if rows]
     for name, title in TITLES.items():
@@ -75,10 +77,14 @@ def _quietness(records: list[Record]) -> str:
     spread = Spread.of(record["numpy_flop_s"] / 1e9 for record in records)
     slowest = min(record["numpy_flop_s"] / 1e9 for record in records)
     return (
-        f"Between the runs, numpy multiplied matrices at {spread.median:.0f} GFLOP/s "
+        f"Before and behind the runs, numpy multiplied matrices at {spread.median:.0f} GFLOP/s "
         f"[{spread.low:.0f}, {spread.high:.0f}], at worst {slowest:.0f}: other work on the machine "
         "shows here, and slows nets on several threads most."
     )
+
+
+def _peak(machine: Record) -> float:
+    return float(max(machine["matrix_product_flop_s"].values()))
 
 
 def _peaks(machine: Record) -> str:
@@ -95,7 +101,7 @@ def _setting(records: list[Record]) -> str:
         for key, value in work.items()
         if key != "seed" and all(other[key] == value for other in others)
     }
-    if records[0]["contestant"].endswith("_mlp"):
+    if records[0]["contestant"] in TABULAR:
         same = {key: same[key] for key in ("n", "members", "epochs", "batch", "jobs")}
     rounds = 1 + max(record["round"] for record in records)
     words = ", ".join(f"{key}={value}" for key, value in same.items() if value != "")
@@ -171,8 +177,7 @@ def _training_cells(runs: list[Record], machine: Record | None) -> Cells:
     speed = float(np.median([Work(**run["work"]).training_flop() / run["seconds"] for run in runs]))
     cells["GFLOP/s"] = f"{speed / 1e9:.0f}"
     if machine is not None:
-        peak = max(machine["matrix_product_flop_s"].values())
-        cells["of the matrix product"] = f"{speed / peak:.0%}"
+        cells["of the matrix product"] = f"{speed / _peak(machine):.0%}"
     return cells
 
 

@@ -17,11 +17,20 @@ from benchmarks.speed.machine import numpy_speed
 from benchmarks.speed.studies import Study
 from benchmarks.speed.work import Work, make_sequences
 
+PATIENCE = 600.0
+PAUSE = 15.0
+
 Item = TypeVar("Item")
 
 
-def run_study(name: str, study: Study, given: dict[str, Any], rounds: int, results: Path) -> None:
-    """Append a line of JSON to ``results`` for every run of a study, and print it."""
+def run_study(
+    name: str, study: Study, given: dict[str, Any], rounds: int, quiet: float, results: Path
+) -> None:
+    """Append a line of JSON to ``results`` for every run of a study, and print it.
+
+    Before a run it waits until numpy multiplies matrices at ``quiet`` operations a second, and
+    records the lower of this speed before and behind the run.
+    """
     works = list(study.works(given))
     for work in works:
         make_data(study, work)
@@ -30,15 +39,16 @@ def run_study(name: str, study: Study, given: dict[str, Any], rounds: int, resul
     for i in range(rounds):
         for contestant, work in alternating(jobs, i):
             seeded = replace(work, seed=work.seed + i)
-            record = {"study": name, "contestant": contestant, "round": i, "date": session}
-            record["numpy_flop_s"] = numpy_speed()
+            before = wait_until_quiet(quiet)
             outcome = run_worker(contestant, study.task, seeded)
+            record = {"study": name, "contestant": contestant, "round": i, "date": session}
+            outcome["numpy_flop_s"] = min(before, numpy_speed())
             _append(results, {**record, "work": asdict(seeded), **outcome})
             print(
                 f"{name} round {i + 1}/{rounds} {contestant} {_point(study, work)}"
                 f"{outcome['seconds']:.2f} s, peak {outcome['peak_mib']} MiB, "
                 f"Pearson {outcome.get('pearson', '-')}, "
-                f"numpy before {record['numpy_flop_s'] / 1e9:.0f} GFLOP/s",
+                f"numpy {outcome['numpy_flop_s'] / 1e9:.0f} GFLOP/s",
                 flush=True,
             )
 
@@ -48,6 +58,15 @@ def run_machine(results: Path) -> None:
     machine = _json_of([sys.executable, "-m", "benchmarks.speed.machine"])
     _append(results, {"study": "machine", "date": time.strftime("%Y-%m-%d"), **machine})
     print(json.dumps(machine), flush=True)
+
+
+def wait_until_quiet(least: float) -> float:
+    """Return numpy's speed once it is ``least``, or whatever it is after ten minutes."""
+    deadline = time.monotonic() + PATIENCE
+    while (speed := numpy_speed()) < least and time.monotonic() < deadline:
+        print(f"waiting: numpy reaches {speed / 1e9:.0f} GFLOP/s", flush=True)
+        time.sleep(PAUSE)
+    return speed
 
 
 def make_data(study: Study, work: Work) -> None:

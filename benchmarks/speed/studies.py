@@ -41,7 +41,11 @@ STUDIES = {
     "pipeline": Study("pipeline", ("ours", "keras")),
     "predict_ensemble": Study("predict_ensemble", ("ours", "keras", "torch_loop"), {"epochs": 1}),
     "predict_student": Study("predict_student", ("ours", "keras"), {"epochs": 1, "members": 2}),
-    "tabular": Study("train", ("ours_mlp", "torch_mlp"), {"n": 2000, "epochs": 100, "batch": 256}),
+    "tabular": Study(
+        "train",
+        ("ours_mlp", "torch_mlp", "torch_mlp_one_thread"),
+        {"n": 2000, "epochs": 100, "batch": 256},
+    ),
     "growth_n": Study("train", OURS, SHORT, "n", (4096, 16384, 65536)),
     "growth_members": Study("train", OURS, {"epochs": 1}, "members", (2, 4, 6, 8, 10)),
     "growth_length": Study("train", OURS, SHORT, "length", (125, 250, 500, 1000)),

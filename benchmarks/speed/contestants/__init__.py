@@ -55,9 +55,10 @@ CONTESTANTS = {
     "bagging": _made("skorch_nets", "Bagging"),
     "ours_mlp": _made("ours", "OursMLP"),
     "torch_mlp": _made("torch_loop", "TorchLoopMLP"),
+    "torch_mlp_one_thread": _made("torch_loop", "TorchLoopMLPOneThread"),
 }
 
-TABULAR = ("ours_mlp", "torch_mlp")
+TABULAR = ("ours_mlp", "torch_mlp", "torch_mlp_one_thread")
 
 NAMES = {
     "ours": "sklearn-degu",
@@ -68,4 +69,5 @@ NAMES = {
     "bagging": "BaggingRegressor of skorch nets",
     "ours_mlp": "sklearn-degu",
     "torch_mlp": "plain PyTorch loop",
+    "torch_mlp_one_thread": "the same on one thread",
 }

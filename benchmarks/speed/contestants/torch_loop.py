@@ -115,6 +115,14 @@ class TorchLoopMLP:
         return net
 
 
+class TorchLoopMLPOneThread(TorchLoopMLP):
+    """Computes on one thread, which nets as small as this like better."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__(work)
+        torch.set_num_threads(1)
+
+
 def loader(
     X: np.ndarray, y: np.ndarray, batch: int, *, shuffle: bool = False
 ) -> DataLoader[tuple[Tensor, ...]]:
