@@ -18,8 +18,13 @@ made from one another, such as the mutants of one parent, --groups names the col
 
     python examples/conformal_coverage.py --data crx_mpra.tsv.gz --sequence seq \
         --replicates log2_rep1 log2_rep2 log2_rep3 log2_rep4 log2_rep5 --split chrom \
-        --validate chr4 --calibrate chr1 chr8 chr19 --groups origin \
-        --width 0.25 --members 5 --epochs 8 --intervals-of ensemble --keep crx_model.joblib
+        --validate chr4 --calibrate chr1 chr8 chr19 --groups origin --batches library \
+        --aleatoric heteroscedastic --intervals-of ensemble --keep crx_model.joblib
+
+Where rows come from several experiments, such as libraries that were made and measured apart,
+--batches names their column: the mean that the training rows of each have is subtracted from y and
+the replicates. A net that sees sequences alone cannot know it, and the error that it would make is
+as large where its deviation is small as where it is large.
 
 The folds of --calibrate are held out, those of --validate stop the training, and all others are
 trained on. Half of the held-out groups, chosen at random, calibrates the intervals, and the other
@@ -79,13 +84,14 @@ SCORES = {"normalized": "#0072B2", "absolute": "#D55E00"}  # and their colours
 
 
 class Assay(NamedTuple):
-    """One-hot sequences (n, 4, length), replicates (n, r), and of each row y, fold and group."""
+    """One-hot sequences (n, 4, length), replicates (n, r); of each row y, fold, group and batch."""
 
     X: np.ndarray
     y: np.ndarray
     replicates: np.ndarray
     fold: np.ndarray
     group: np.ndarray
+    batch: np.ndarray
 
     def take(self, rows: np.ndarray) -> Assay:
         """Return some of the rows."""
@@ -167,7 +173,8 @@ def simulate(options: argparse.Namespace) -> Assay:
     data = make_mpra(n_rows, seq_len=80, n_motifs=4, r2=0.6, random_state=options.seed)
     X = SequenceEncoder().fit_transform(data.sequences)
     number = np.arange(n_rows)
-    return Assay(X, data.y, data.replicates, (number % 10).astype(str), number)
+    one = np.zeros(n_rows, dtype=int)
+    return Assay(X, data.y, data.replicates, (number % 10).astype(str), number, one)
 
 
 def read(options: argparse.Namespace) -> Assay:
@@ -177,7 +184,7 @@ def read(options: argparse.Namespace) -> Assay:
         sequence=options.sequence,
         replicates=options.replicates,
         split=options.split,
-        columns=[] if options.groups is None else [options.groups],
+        columns=[name for name in (options.groups, options.batches) if name is not None],
     )
     rows = np.flatnonzero(~np.isnan(data.y))
     if options.rows is not None and options.rows < len(rows):
@@ -185,7 +192,9 @@ def read(options: argparse.Namespace) -> Assay:
         rows = np.sort(rng.choice(rows, options.rows, replace=False))
     X = SequenceEncoder().fit_transform(data.sequences[rows])
     group = data.columns.get(options.groups, np.arange(len(data.y)))
-    return Assay(X, data.y[rows], data.replicates[rows], data.split[rows].astype(str), group[rows])
+    batch = data.columns.get(options.batches, np.zeros(len(data.y), dtype=int))
+    of_rows = (data.y, data.replicates, data.split.astype(str), group, batch)
+    return Assay(X, *(values[rows] for values in of_rows))
 
 
 def split(assay: Assay, options: argparse.Namespace) -> tuple[Assay, Assay, Assay]:
@@ -195,10 +204,26 @@ def split(assay: Assay, options: argparse.Namespace) -> tuple[Assay, Assay, Assa
         train, valid = by_fold(assay.take(rest), options.validate)
     except ValueError as error:
         raise SystemExit(f"--validate, --calibrate: {error}") from error
-    parts = assay.take(rest).take(train), assay.take(rest).take(valid), assay.take(held_out)
+    rest = assay.take(rest)
+    parts = without_batch_means((rest.take(train), rest.take(valid), assay.take(held_out)))
     counts = [f"{len(part.y):,}" for part in parts]
     print("Rows to train on: {}, to stop on: {}, held out: {}.".format(*counts), flush=True)
     return parts
+
+
+def without_batch_means(parts: tuple[Assay, ...]) -> tuple[Assay, ...]:
+    """Subtract from y and replicates the mean that the training rows of each batch have."""
+    train = parts[0]
+    means = {batch: train.y[train.batch == batch].mean() for batch in np.unique(train.batch)}
+    return tuple(_less(part, means) for part in parts)
+
+
+def _less(part: Assay, means: dict[Any, float]) -> Assay:
+    unknown = sorted(set(part.batch) - set(means))
+    if unknown:
+        raise SystemExit(f"--batches: no training row is of {', '.join(map(str, unknown))}.")
+    mean = np.array([means[batch] for batch in part.batch])
+    return part._replace(y=part.y - mean, replicates=part.replicates - mean[:, np.newaxis])
 
 
 def by_fold(assay: Assay, fold: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -409,6 +434,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--replicates", nargs="+", help="its columns of replicates, NA where missing")
     add("--split", help="its column of folds")
     add("--groups", help="its column of groups to keep together (default: every row by itself)")
+    add("--batches", help="its column of experiments whose means are not comparable")
     add("--validate", nargs="+", default=["0"], help="folds to stop on (default: 0)")
     add("--calibrate", nargs="+", default=["1", "2", "3"], help="folds held out (default: 1 2 3)")
     add("--splits", type=int, default=200, help="random halves of their groups (default: 200)")

@@ -273,6 +273,24 @@ def test_conformal_coverage_names_the_extra_that_brings_matplotlib(monkeypatch):
         runpy.run_path(str(CONFORMAL))
 
 
+def test_conformal_coverage_subtracts_the_training_mean_of_each_batch(conformal):
+    rng = np.random.default_rng(0)
+    batch = np.array(["b", "a"] * 10)
+    replicates = rng.normal(size=(20, 3)) + 5.0 * (batch == "b")[:, np.newaxis]
+    y = replicates.mean(axis=1)
+    assay = conformal.Assay(np.zeros((20, 4, 8)), y, replicates, y, y, batch)
+    train, test = conformal.without_batch_means(
+        (assay.take(np.arange(14)), assay.take(range(14, 20)))
+    )
+    for name in "ab":
+        assert train.y[train.batch == name].mean() == pytest.approx(0)
+    offset = y[14:] - test.y
+    np.testing.assert_allclose(replicates[14:] - test.replicates, np.c_[offset, offset, offset])
+    np.testing.assert_allclose(offset[::2], y[:14:2].mean())
+    with pytest.raises(SystemExit, match="no training row is of b"):
+        conformal.without_batch_means((assay.take(np.arange(1, 20, 2)), assay))
+
+
 def test_conformal_coverage_refuses_folds_that_are_not_there(conformal):
     with pytest.raises(SystemExit, match=r"'tenth'.*The groups are: '0', '4'"):
         conformal.main(["--rows", "50", "--validate", "tenth"])
