@@ -33,10 +33,10 @@ def main() -> None:
     fold = np.asarray(table.split).astype(str)
     valid, test = fold == options.validate, fold == options.test
     train = ~valid & ~test
-    tables = one_hot._kmer_tables
+    tables = one_hot.kmer_tables
     reached = {}
     for path in ("tables", "convolution"):
-        one_hot._kmer_tables = tables if path == "tables" else None
+        one_hot.kmer_tables = tables if path == "tables" else lambda: None
         start = time.perf_counter()
         ensemble = EnsembleRegressor(
             small_net(options.epochs, options.width), options.seeds, n_jobs=-1, random_state=0

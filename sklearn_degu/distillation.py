@@ -33,7 +33,7 @@ from sklearn_degu.nets.configure import check_net, configure, has_callback, is_s
 from sklearn_degu.nets.data import InMemoryBatches, Rows
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
-from sklearn_degu.nets.randomness import MAX_SEED, global_generator
+from sklearn_degu.nets.randomness import MAX_SEED, global_generator, one_intra_op_thread
 from sklearn_degu.nets.training import train_net
 from sklearn_degu.uncertainty import HEADS, Array, Heads, UncertaintyTarget
 
@@ -296,8 +296,12 @@ class DistilledRegressor(NeuralRegressor):
         return self.augment
 
     def _label(self, X: NDArray[Any]) -> dict[str, Array]:
-        """Return what the teacher says of the rows, by head, in y's units."""
-        labels = self.teacher_.predict_components(X)
+        """Return what the teacher says of the rows, by head, in y's units.
+
+        Labels decide the student's weights, so no net computes them on several threads.
+        """
+        with one_intra_op_thread:
+            labels = self.teacher_.predict_components(X)
         return {
             name: values.reshape(len(values), self.n_outputs_)
             for name, values in labels.items()

@@ -83,6 +83,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         "joint" on a GPU for a net of :mod:`sklearn_degu.recipes`; else "threads", or "processes"
         if the nets may draw from torch's global generator, for which threads would queue. Members
         begin with the same weights, and see the same batches and dropout masks, in all of them.
+        A backend chosen by :func:`joblib.parallel_config` takes the place of threads or processes.
     n_jobs : int, default=None
         How many members train at a time in threads or processes, as joblib counts: None is 1
         unless in a :func:`joblib.parallel_config` context, -1 is all cores. Each member computes

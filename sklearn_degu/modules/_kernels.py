@@ -1,11 +1,15 @@
 """The inner loops of k-mer tables, compiled by numba (extra ``[speed]``).
 
-They hold no Python lock, so that members train side by side in threads. The functions are those
-of :mod:`sklearn_degu.modules._kernels_torch`, which says what each computes.
+They hold no Python lock, so that members train side by side in threads.
+
+Sequences are codes: symbols 0 to 5 (:mod:`sklearn_degu.modules._symbols`), with ``margin`` columns
+of zeros on either side, so that the patch of a filter of width ``2 * margin + 1`` around position i
+begins at code i.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -16,10 +20,19 @@ from torch import Tensor
 
 from sklearn_degu.modules._symbols import INVALID, N_SYMBOLS, RECTIFIED, ZEROS, Chunks, columns
 
-_compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function, once on a machine if there is a folder to keep it in."""
+    compiled: Callable[..., Any]
+    try:
+        compiled = numba.njit(function, nogil=True, error_model="numpy", cache=True)
+    except RuntimeError:
+        compiled = numba.njit(function, nogil=True, error_model="numpy")
+    return compiled
 
 
 def encode(x: Tensor, margin: int) -> Tensor | None:
+    """Return the codes (n, margin + L + margin) of x (n, 4, L), None unless it is one-hot."""
     n, _, length = x.shape
     codes = np.full((n, length + 2 * margin), ZEROS, dtype=np.uint8)
     return torch.from_numpy(codes) if _encode(x.detach().numpy(), codes, margin) else None
@@ -51,6 +64,10 @@ def _encode(x: NDArray[Any], codes: NDArray[np.uint8], margin: int) -> bool:
 
 
 def pair_counts(codes: Tensor, width: int) -> Tensor:
+    """Return how often symbols s and t stand at offsets a <= b of the patches of all positions.
+
+    Of shape (width, width, N_SYMBOLS, N_SYMBOLS), indexed [a, b, s, t]; zero where a > b.
+    """
     counts = np.zeros((width, width, N_SYMBOLS, N_SYMBOLS), dtype=np.int64)
     _pair_counts(codes.numpy(), width, counts)
     return torch.from_numpy(counts)
@@ -75,6 +92,7 @@ def _pair_counts(codes: NDArray[np.uint8], width: int, counts: NDArray[np.int64]
 
 
 def kmers(codes: Tensor, chunks: Chunks) -> Tensor:
+    """Return the table's row for every chunk of every patch, of shape (n, L, n_chunks)."""
     width = chunks.width
     length = codes.shape[1] - width + 1
     rows = np.empty((len(codes), length, len(chunks.sizes)), dtype=np.int32)
@@ -102,6 +120,11 @@ def _kmers(
 
 
 def look_up(table: Tensor, rows: Tensor, pool: int, rectify: bool) -> tuple[Tensor, Tensor]:
+    """Add up the table's rows of every patch, and take the maximum of every pool.
+
+    Returns the maxima (n, L // pool, n_filters), rectified if asked, and which position of its
+    pool each is, `RECTIFIED` where it is rectified to zero.
+    """
     n, length, _ = rows.shape
     best = np.empty((n, length // pool, table.shape[1]), dtype=table.detach().numpy().dtype)
     which = np.empty(best.shape, dtype=np.uint8)
@@ -154,8 +177,12 @@ def _look_up(
 
 
 def gradients(
-    grad: Tensor, which: Tensor, codes: Tensor, rows: Tensor, pool: int, chunks: Chunks
+    grad: Tensor, which: Tensor, rows: Tensor, pool: int, chunks: Chunks
 ) -> tuple[Tensor, Tensor]:
+    """Return the gradients of the filters (n_filters, 4, width) and of their biases.
+
+    From that of the maxima (n, L // pool, n_filters), by the rows of the table that made them.
+    """
     received = np.zeros((chunks.n_rows, grad.shape[2]), dtype=grad.numpy().dtype)
     _scatter(grad.numpy(), which.numpy(), rows.numpy(), pool, received)
     tables = torch.split(torch.from_numpy(received), [N_SYMBOLS**size for size in chunks.sizes])

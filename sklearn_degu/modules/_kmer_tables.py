@@ -89,17 +89,15 @@ class _Convolution(torch.autograd.Function):
         chunks = Chunks.of(weight.shape[2])
         rows = kernels.kmers(codes, chunks)
         maxima, which = kernels.look_up(_table(weight, bias, chunks), rows, pool, rectify)
-        ctx.save_for_backward(which, codes, rows)
+        ctx.save_for_backward(which, rows)
         ctx.pool, ctx.chunks = pool, chunks
         return maxima
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        which, codes, rows = ctx.saved_tensors
-        weight, bias = kernels.gradients(
-            grad.contiguous(), which, codes, rows, ctx.pool, ctx.chunks
-        )
+        which, rows = ctx.saved_tensors
+        weight, bias = kernels.gradients(grad.contiguous(), which, rows, ctx.pool, ctx.chunks)
         return weight, bias, None, None, None
 
 

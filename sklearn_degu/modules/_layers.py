@@ -147,7 +147,8 @@ def as_image(x: Tensor) -> Tensor:
     convolutions, batch norms and poolings are about twice as fast on a CPU as the
     one-dimensional ones that keep the positions of a channel together.
     """
-    if is_functorch_wrapped_tensor(x):  # torch.vmap knows one layout.
+    if type(x) is Tensor and is_functorch_wrapped_tensor(x):
+        # torch.vmap knows one layout.
         return x.unsqueeze(2)
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 

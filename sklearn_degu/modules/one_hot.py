@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
+import functools
+from importlib.util import find_spec
+from types import ModuleType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.autograd import forward_ad
 
 from sklearn_degu.modules._layers import as_image
-
-try:
-    from sklearn_degu.modules import _kmer_tables
-except ImportError:  # numba comes with the extra [speed].
-    _kmer_tables = None  # type: ignore[assignment]
+from sklearn_degu.modules._symbols import RECTIFIED
 
 
 class OneHotBlock(nn.Sequential):
@@ -28,17 +28,17 @@ class OneHotBlock(nn.Sequential):
 
     Parameters
     ----------
-    conv : torch.nn.Conv2d
-        Length-preserving convolution of images (n, channels, 1, L), of odd width.
-    norm : torch.nn.BatchNorm2d
-        Its batch norm, with weights and running statistics.
-    *rest : torch.nn.Module
-        Maybe a :class:`torch.nn.MaxPool2d` of neighbouring positions, and further layers.
+    *layers : torch.nn.Module
+        For the tables: a :class:`torch.nn.Conv2d` of images (n, 4, 1, L) that keeps their length,
+        of odd width, without stride, dilation or groups; a :class:`torch.nn.BatchNorm2d`; maybe a
+        :class:`torch.nn.MaxPool2d` of positions side by side; and whatever follows. Any others
+        compute as they always do.
 
-    Raises
-    ------
-    ValueError
-        If the convolution, the batch norm or the pooling is of another kind.
+    Notes
+    -----
+    Through the tables the gradient of the weights can be taken once. For second derivatives, or
+    for the gradient of the sequences, pass sequences that require a gradient: then the ordinary
+    layers compute.
 
     Examples
     --------
@@ -51,53 +51,89 @@ class OneHotBlock(nn.Sequential):
     torch.Size([3, 16, 1, 10])
     """
 
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, *rest: nn.Module) -> None:
-        _check_convolution(conv)
-        _check_norm(norm)
-        super().__init__(conv, norm, *rest)
-        self._width = conv.kernel_size[1]
-        self._pool = _pool_size(rest[0]) if rest and isinstance(rest[0], nn.MaxPool2d) else 1
-        n_taken = 2 + (self._pool > 1)
-        self._rectify = len(self) > n_taken and isinstance(self[n_taken], nn.ReLU)
-        self._n_taken = n_taken + self._rectify
-
     def forward(self, x: Tensor) -> Tensor:
         """Map sequences (n, channels, L) to images of features (n, n_filters, 1, L // pool)."""
-        codes = _kmer_tables.encode(x, self._width) if self._may_use_tables(x) else None
+        tables = kmer_tables() if _may_be_one_hot(x) else None
+        plan = _Plan.of(list(self)) if tables is not None else None
+        if tables is None or plan is None or not plan.suits(x):
+            return self._ordinary(x)
+        width = plan.conv.kernel_size[1]
+        codes = tables.encode(x, width)
         if codes is None:
-            image: Tensor = super().forward(as_image(x))  # type: ignore[no-untyped-call]
-            return image
-        conv, norm = cast(nn.Conv2d, self[0]), cast(nn.BatchNorm2d, self[1])
-        moments = _kmer_tables.PatchMoments.of(codes, self._width) if self.training else None
-        weight, bias = _kmer_tables.folded(conv, norm, moments)
-        features = _kmer_tables.convolve(codes, weight, bias, self._pool, self._rectify)
+            return self._ordinary(x)
+        moments = tables.PatchMoments.of(codes, width) if plan.norm.training else None
+        weight, bias = tables.folded(plan.conv, plan.norm, moments)
+        features = tables.convolve(codes, weight, bias, plan.pool, plan.rectify)
         # As an image with its channels last in memory, as the layers behind it like it.
-        image = features.permute(0, 2, 1).unsqueeze(2)
-        for layer in list(self)[self._n_taken :]:
+        image: Tensor = features.permute(0, 2, 1).unsqueeze(2)
+        for layer in plan.rest:
             image = layer(image)
         return image
 
-    def _may_use_tables(self, x: Tensor) -> bool:
-        weight = cast(nn.Conv2d, self[0]).weight
-        return (
-            _kmer_tables is not None
-            and x.device.type == weight.device.type == "cpu"
-            and x.dtype == weight.dtype
-            and x.dtype in (torch.float32, torch.float64)
-            and x.ndim == 3
-            and x.shape[1] == 4
-            and x[:, 0].numel() > 1
-            and x.shape[2] >= self._pool
-            and not x.requires_grad
-            and not _is_transformed(x)
-            and not any(_is_watched(layer) for layer in self)
-        )
+    def _ordinary(self, x: Tensor) -> Tensor:
+        image: Tensor = super().forward(as_image(x))  # type: ignore[no-untyped-call]
+        return image
 
 
-def _is_transformed(x: Tensor) -> bool:
-    """Whether x stands for something else: of torch.vmap, torch.compile or a trace."""
-    return bool(
-        is_functorch_wrapped_tensor(x) or torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
+@functools.cache
+def kmer_tables() -> ModuleType | None:
+    """Return the module that computes by tables; None without numba, which compiles it."""
+    if find_spec("numba") is None:
+        return None
+    from sklearn_degu.modules import _kmer_tables
+
+    return _kmer_tables
+
+
+class _Plan(NamedTuple):
+    """Layers that tables stand for, and those behind them."""
+
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d
+    pool: int
+    rectify: bool
+    rest: list[nn.Module]
+
+    @classmethod
+    def of(cls, layers: list[nn.Module]) -> _Plan | None:
+        """Return the plan for the layers of a block, None if tables cannot stand for them."""
+        if len(layers) < 2 or any(map(_is_watched, layers)):
+            return None
+        conv, norm, *rest = layers
+        if not (isinstance(conv, nn.Conv2d) and _keeps_length(conv)):
+            return None
+        if not (isinstance(norm, nn.BatchNorm2d) and _is_plain_norm(norm)):
+            return None
+        pool = 1
+        if rest and isinstance(rest[0], nn.MaxPool2d):
+            pool, rest = _positions(rest[0]), rest[1:]
+        rectify = bool(rest) and type(rest[0]) is nn.ReLU
+        # Which position of a pool was the largest is kept in a byte.
+        return cls(conv, norm, pool, rectify, rest[rectify:]) if 0 < pool <= RECTIFIED else None
+
+    def suits(self, x: Tensor) -> bool:
+        """Whether tables can be made of the weights, and filled by x of shape (n, 4, L)."""
+        state = (*self.conv.parameters(), *self.norm.parameters(), *self.norm.buffers())
+        if any(map(is_functorch_wrapped_tensor, state)):
+            return False
+        weight = self.conv.weight
+        alike = x.device == weight.device and x.dtype == weight.dtype
+        return alike and x.shape[2] >= self.pool and x[:, 0].numel() > 1
+
+
+def _may_be_one_hot(x: Tensor) -> bool:
+    """Whether x is plain numbers in memory, of the shape of sequences, and nothing hangs on it."""
+    return (
+        type(x) is Tensor
+        and not is_functorch_wrapped_tensor(x)
+        and x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and x.ndim == 3
+        and x.shape[1] == 4
+        and not x.requires_grad
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
+        and forward_ad.unpack_dual(x).tangent is None  # type: ignore[no-untyped-call]
     )
 
 
@@ -111,33 +147,21 @@ def _is_watched(layer: nn.Module) -> bool:
     )
 
 
-def _check_convolution(conv: nn.Conv2d) -> None:
+def _keeps_length(conv: nn.Conv2d) -> bool:
     height, width = conv.kernel_size
-    plain = conv.stride == conv.dilation == (1, 1) and conv.groups == 1
-    keeps_length = width % 2 == 1 and conv.padding == (0, width // 2)
-    if not (height == 1 and plain and keeps_length and conv.padding_mode == "zeros"):
-        raise ValueError(
-            "The convolution of a OneHotBlock must keep the length of a sequence: a kernel of "
-            "(1, width) with odd width, padding (0, width // 2) of zeros, and no stride, dilation "
-            f"or groups; got {conv}."
-        )
+    plain = conv.stride == conv.dilation == (1, 1) and conv.groups == 1 and height == 1
+    padded = conv.padding in ("same", (0, width // 2)) and conv.padding_mode == "zeros"
+    return plain and padded and width % 2 == 1 and conv.in_channels == 4
 
 
-def _check_norm(norm: nn.BatchNorm2d) -> None:
-    if not (norm.affine and norm.track_running_stats and norm.momentum is not None):
-        raise ValueError(
-            "The batch norm of a OneHotBlock must have weights, running statistics and a "
-            f"momentum; got {norm}."
-        )
+def _is_plain_norm(norm: nn.BatchNorm2d) -> bool:
+    return norm.affine and norm.track_running_stats and norm.momentum is not None
 
 
-def _pool_size(pool: nn.MaxPool2d) -> int:
+def _positions(pool: nn.MaxPool2d) -> int:
+    """Return over how many positions side by side a pooling goes; 0 if it does otherwise."""
     size = pool.kernel_size
     height, width = size if isinstance(size, tuple) else (size, size)
-    plain = pool.padding in (0, (0, 0)) and pool.dilation in (1, (1, 1)) and not pool.ceil_mode
-    if height != 1 or pool.stride != size or not plain or pool.return_indices:
-        raise ValueError(
-            "The pooling of a OneHotBlock must take the maximum over (1, width) positions side by "
-            f"side, without padding or dilation; got {pool}."
-        )
-    return width
+    plain = pool.padding in (0, (0, 0)) and pool.dilation in (1, (1, 1))
+    other = pool.ceil_mode or pool.return_indices or pool.stride != size
+    return width if height == 1 and plain and not other else 0

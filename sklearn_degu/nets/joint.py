@@ -9,12 +9,12 @@ that train one after another. A member that stops early leaves the stack.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
-from skorch import NeuralNet, NeuralNetRegressor
+from skorch import NeuralNet
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
@@ -71,7 +71,6 @@ def train_jointly(
         for net, seed, reporter in zip(nets, map(Seeds, seeds), reporters, strict=True):
             runs.enter_context(training_run(net, reporter))
             initialize(net, train, seed, dtype)
-            _check_joint(net)
             members.append(_Member(net, train_set, seed))
         _fit(members, valid_set)
     return list(nets)
@@ -80,7 +79,7 @@ def train_jointly(
 def can_train_jointly(net: NeuralNet) -> bool:
     """Whether a net that is not initialised yet can surely train together with its like."""
     ours = getattr(net.module, "__module__", "").startswith("sklearn_degu.modules")
-    return ours and type(net) is InMemoryNet and is_served_from_memory(net)
+    return ours and not _loop_of_its_own(net)
 
 
 class _Member:
@@ -107,42 +106,37 @@ class _Member:
 def _fit(members: list[_Member], valid_set: InMemoryDataset | None) -> None:
     for member in members:
         member.net.notify("on_train_begin", X=member.rows, y=None)
-    stack = _Stack(members)
-    while stack.members:
-        for member in stack.members:
-            member.net.notify("on_epoch_begin", dataset_train=member.rows, dataset_valid=valid_set)
+        _check_joint(member.net)
+    active = members
+    while active:
+        datasets = [{"dataset_train": m.rows, "dataset_valid": valid_set} for m in active]
+        for member, sets in zip(active, datasets, strict=True):
+            member.net.notify("on_epoch_begin", **sets)
+        stack = _Stack(active)
         _train_epoch(stack)
         if valid_set is not None:
             _validate(stack, valid_set)
-        stopped = [
-            member
-            for member in stack.members
-            if not member.goes_on(dataset_train=member.rows, dataset_valid=valid_set)
-        ]
-        if stopped:
-            stack = stack.without(stopped)
-        for member in stopped:
-            member.net.notify("on_train_end", X=member.rows, y=None)
+        stack.release()
+        going_on = [m.goes_on(**sets) for m, sets in zip(active, datasets, strict=True)]
+        for member, goes_on in zip(active, going_on, strict=True):
+            if not goes_on:
+                member.net.notify("on_train_end", X=member.rows, y=None)
+        active = [member for member, goes_on in zip(active, going_on, strict=True) if goes_on]
 
 
 def _train_epoch(stack: _Stack) -> None:
     epoch = EpochLoss()
     for batches in zip(*(member.batches for member in stack.members), strict=True):
         stack.notify("on_batch_begin", batches, training=True)
-        stack.zero_grad()
         loss, prediction = stack(batches, training=True)
-        # A member's weights move its own loss alone, so that the sum has every member's gradient.
-        loss.sum().backward()  # type: ignore[no-untyped-call]
+        stack.backward(loss)
         for member, batch in zip(stack.members, batches, strict=True):
             net = member.net
             parameters = list(net.get_all_learnable_params())
             net.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
             net.optimizer_.step()
         epoch.add(loss.detach(), *batches)
-        results = [
-            {"loss": each, "y_pred": predicted}
-            for each, predicted in zip(loss.detach(), prediction.detach(), strict=True)
-        ]
+        results = _results(loss.detach(), prediction.detach())
         stack.notify("on_batch_end", batches, results, training=True)
     epoch.record([member.net.history for member in stack.members], "train")
 
@@ -155,36 +149,34 @@ def _validate(stack: _Stack, valid_set: InMemoryDataset) -> None:
         stack.notify("on_batch_begin", batches, training=False)
         loss, prediction = stack(batches, training=False)
         epoch.add(loss, *batches)
-        results = [
-            {"loss": each, "y_pred": predicted}
-            for each, predicted in zip(loss, prediction, strict=True)
-        ]
-        stack.notify("on_batch_end", batches, results, training=False)
+        stack.notify("on_batch_end", batches, _results(loss, prediction), training=False)
     epoch.record([member.net.history for member in stack.members], "valid")
 
 
-class _Stack:
-    """The weights of members, one over the other, and their pass in one.
+def _results(losses: Tensor, predictions: Tensor) -> list[dict[str, Tensor]]:
+    return [
+        {"loss": loss, "y_pred": predicted}
+        for loss, predicted in zip(losses, predictions, strict=True)
+    ]
 
-    The members' own parameters and gradients become views of the stacked ones, so that their
+
+class _Stack:
+    """The weights of members, one over the other, and their pass in one, for an epoch.
+
+    The members' own parameters and gradients are views of the stacked ones, so that their
     optimisers step, and their callbacks see, what is in the stack.
     """
 
     def __init__(self, members: list[_Member]) -> None:
         self.members = members
-        if not members:
-            return
-        modules = [_ModuleAndLoss(member.net) for member in members]
-        self.parameters, self.buffers = stack_module_state(modules)
-        for parameter in self.parameters.values():
-            parameter.grad = torch.zeros_like(parameter)
-        for i, module in enumerate(modules):
+        self._modules = [_ModuleAndLoss(member.net) for member in members]
+        self._parameters, self._buffers = stack_module_state(self._modules)
+        for i, module in enumerate(self._modules):
             for name, own in module.named_parameters():
-                own.data = self.parameters[name].data[i]
-                own.grad = self.parameters[name].grad[i]
+                own.data = self._parameters[name].data[i]
             for name, buffer in module.named_buffers():
-                buffer.data = self.buffers[name][i]
-        self._skeleton = copy.deepcopy(modules[0]).to("meta")
+                buffer.data = self._buffers[name][i]
+        self._skeleton = copy.deepcopy(self._modules[0]).to("meta")
         for layer in self._skeleton.modules():
             if isinstance(layer, Dropout):
                 layer.generator = [member.dropout for member in members]
@@ -193,23 +185,32 @@ class _Stack:
         """Return the loss (n_members,) and the outputs (n_members, n, k) of all members."""
         self._skeleton.train(training)
         run: Callable[..., tuple[Tensor, Tensor]] = torch.vmap(self._run)
-        return run(self.parameters, self.buffers, *_stacked(batches))
+        return run(self._parameters, self._buffers, *_stacked(batches))
 
     def _run(
         self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], X: Tensor, target: Any
     ) -> Any:
         return functional_call(self._skeleton, (parameters, buffers), (X, target))
 
-    def zero_grad(self) -> None:
-        """Set all gradients to zero, where they are."""
-        torch._foreach_zero_([parameter.grad for parameter in self.parameters.values()])
+    def backward(self, losses: Tensor) -> None:
+        """Give every member the gradient of its own loss."""
+        for parameter in self._parameters.values():
+            parameter.grad = None
+        # A member's weights move its own loss alone, so that the sum has every member's gradient.
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        for i, module in enumerate(self._modules):
+            for name, own in module.named_parameters():
+                grad = self._parameters[name].grad
+                # A callback may have frozen it.
+                own.grad = None if grad is None or not own.requires_grad else grad[i]
 
-    def without(self, stopped: list[_Member]) -> _Stack:
-        """Return the stack of the other members; those that stopped keep copies of their own."""
-        for member in stopped:
-            for own in _ModuleAndLoss(member.net).state_dict(keep_vars=True).values():
+    def release(self) -> None:
+        """Give the members their weights to keep: a copy of a view would be one of the stack."""
+        for module in self._modules:
+            for own in (*module.parameters(), *module.buffers()):
                 own.data = own.data.clone()
-        return _Stack([member for member in self.members if member not in stopped])
+            for parameter in module.parameters():
+                parameter.grad = None
 
     def notify(
         self,
@@ -256,21 +257,47 @@ def _stack(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _check_joint(net: NeuralNet) -> None:
-    plain = type(net) in (InMemoryNet, NeuralNetRegressor)
-    if not plain or not is_served_from_memory(net):
-        raise ValueError(
-            'strategy="joint" trains nets by a loop of its own, which would pass over what '
-            f"{type(net).__name__} does differently. Use recipes or InMemoryNet with the loaders "
-            'left alone, or strategy="loop".'
+    """Raise if an initialised net would be another when trained in one pass with its like."""
+    reason = _loop_of_its_own(net) or _own_state(net.module_)
+    if reason:
+        raise ValueError(f'strategy="joint" cannot train this net: {reason}. Use strategy="loop".')
+
+
+def _loop_of_its_own(net: NeuralNet) -> str:
+    """Say what a net does in training that one pass for all would leave out; nothing if nothing."""
+    if type(net) is not InMemoryNet or not is_served_from_memory(net):
+        return (
+            f"it is a {type(net).__name__} with its own training step or loader, and not an "
+            "InMemoryNet as the recipes make it"
         )
-    if draws_globally(net.module_):
-        raise ValueError(
-            f'strategy="joint" gives every member random numbers of its own, but the module '
-            f"{type(net.module_).__name__} may draw from torch's global generator. Use "
-            "sklearn_degu.modules.Dropout for its dropout, and say draws_globally = False on the "
-            'class, or strategy="loop".'
+    if issubclass(net.optimizer, torch.optim.LBFGS):
+        return "LBFGS asks for the loss several times a step"
+    return ""
+
+
+def _own_state(module: nn.Module) -> str:
+    """Say what a module has that cannot be stacked; nothing if all is parameters and buffers."""
+    layers = list(module.modules())
+    name = type(module).__name__
+    if draws_globally(module):
+        return (
+            f"{name} may draw from torch's global generator (use sklearn_degu.modules.Dropout for "
+            "dropout, and say draws_globally = False on the class)"
         )
-    if any(isinstance(layer, nn.RNNBase) for layer in net.module_.modules()):
-        raise ValueError('torch.vmap cannot run recurrent layers: use strategy="loop".')
-    if isinstance(net.optimizer_, torch.optim.LBFGS):
-        raise ValueError('strategy="joint" cannot call LBFGS, which needs a closure: "loop" can.')
+    if any(isinstance(layer, nn.RNNBase) for layer in layers):
+        return "torch.vmap cannot run recurrent layers"
+    if len(list(module.named_parameters(remove_duplicate=False))) > len(list(module.parameters())):
+        return f"layers of {name} share weights"
+    if any(isinstance(value, Tensor) for layer in layers for value in vars(layer).values()):
+        return f"{name} keeps a tensor that is neither a parameter nor a buffer"
+    if any(_has_hooks(layer) for layer in layers) or any(_hooks_of(module.parameters())):
+        return f"there are hooks on layers or weights of {name}"
+    return ""
+
+
+def _has_hooks(layer: nn.Module) -> bool:
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
+
+
+def _hooks_of(parameters: Iterable[nn.Parameter]) -> Iterable[bool]:
+    return (bool(getattr(parameter, "_backward_hooks", None)) for parameter in parameters)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
+from torch import nn
 
 from sklearn_degu.nets.data import Rows, as_tensor
 from sklearn_degu.nets.randomness import one_intra_op_thread
@@ -32,8 +33,8 @@ CONSTANT = 1e-3
 def forward(net: NeuralNet, X: NDArray[Any]) -> NDArray[np.float64]:
     """Return the raw outputs of a fitted net, of shape (n, k).
 
-    On a CPU, batches are computed side by side in as many threads as torch has, on one thread
-    each: faster than one batch on all threads, and the same whatever their number.
+    On a CPU, batches of our modules are computed side by side in as many threads as torch has, on
+    one thread each: faster than one batch on all threads, and the same whatever their number.
 
     Parameters
     ----------
@@ -62,12 +63,16 @@ def forward(net: NeuralNet, X: NDArray[Any]) -> NDArray[np.float64]:
         return outputs
 
     starts = range(0, len(X), batch_size)
-    n_threads = min(len(starts), _n_threads(net, device))
+    if device.type != "cpu" or not _is_stateless(net.module_):
+        return np.concatenate([outputs_from(start) for start in starts])
     with one_intra_op_thread:
-        if n_threads < 2:
+        n_threads = min(len(starts), one_intra_op_thread.threads_outside)
+        if n_threads == 1:
             return np.concatenate([outputs_from(start) for start in starts])
-        with ThreadPoolExecutor(n_threads) as threads:
-            return np.concatenate(list(threads.map(outputs_from, starts)))
+        with ThreadPoolExecutor(
+            n_threads, initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            return np.concatenate(list(pool.map(outputs_from, starts)))
 
 
 def _batch_size(net: NeuralNet, X: NDArray[Any], device: torch.device) -> int:
@@ -78,12 +83,13 @@ def _batch_size(net: NeuralNet, X: NDArray[Any], device: torch.device) -> int:
     return len(X) if size == -1 else int(size)
 
 
-def _n_threads(net: NeuralNet, device: torch.device) -> int:
-    """Return how many batches to compute at a time; one where hooks may keep a state."""
-    hooked = any(
-        layer._forward_hooks or layer._forward_pre_hooks for layer in net.module_.modules()
+def _is_stateless(module: nn.Module) -> bool:
+    """Whether batches can be computed side by side: hooks and classes of users may keep a state."""
+    return all(
+        type(layer).__module__.startswith(("torch.nn.", "sklearn_degu.modules"))
+        and not (layer._forward_hooks or layer._forward_pre_hooks)
+        for layer in module.modules()
     )
-    return 1 if hooked or device.type != "cpu" else one_intra_op_thread.threads_outside
 
 
 def warn_if_constant(net: NeuralNet, train: Rows, who: str, n_outputs: int | None = None) -> None:

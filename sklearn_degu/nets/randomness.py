@@ -121,13 +121,15 @@ class _OneIntraOpThread:
     """Let torch compute on one thread a net, so that results depend on no thread count.
 
     Nets train side by side, one thread each: on a CPU that is faster than one net on all of
-    them. torch's setting is of the whole process, hence the count of those who are inside.
+    them. torch's setting is of the thread that sets it and of all that begin later, so that every
+    thread sets it back where it leaves, to what it was before the first of all entered.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
         self._outer = 1
+        self._depth = threading.local()
 
     @property
     def threads_outside(self) -> int:
@@ -140,12 +142,14 @@ class _OneIntraOpThread:
             if self._inside == 0:
                 self._outer = torch.get_num_threads()
             self._inside += 1
+            self._depth.value = getattr(self._depth, "value", 0) + 1
             torch.set_num_threads(1)
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._inside -= 1
-            if self._inside == 0:
+            self._depth.value -= 1
+            if self._depth.value == 0:
                 torch.set_num_threads(self._outer)
 
 

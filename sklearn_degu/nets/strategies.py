@@ -22,6 +22,9 @@ Strategy = Literal["auto", "loop", "threads", "processes", "joint"]
 def check_strategy(strategy: Strategy, nets: Sequence[NeuralNet]) -> Strategy:
     """Return how members of these nets are trained; "auto" is decided here.
 
+    Threads and processes are what joblib is asked to prefer: a backend that the user chose by
+    :func:`joblib.parallel_config` comes first.
+
     Raises
     ------
     ValueError

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -40,7 +42,8 @@ def plain(made):
 
 def assert_same(made, x, tolerance=1e-12):
     """Compare outputs, gradients and running statistics with those of the ordinary layers."""
-    reference = plain(made).train(made.training)
+    made.zero_grad()
+    reference = plain(made)
     output, expected = made(x), reference(as_image(x))
     weights = torch.randn(expected.shape, dtype=expected.dtype)
     (output * weights).sum().backward()
@@ -95,8 +98,23 @@ class TestTables:
         torch.testing.assert_close(made[1].running_var, reference[1].running_var)
 
     def test_take_the_first_of_equal_maxima_as_torch_does(self):
-        # A sequence of one base: all positions but those at the ends are alike.
-        assert_same(block(), torch.eye(4, dtype=torch.float64)[[1]].repeat(1, 20, 1).mT)
+        made = block(1)
+        with torch.no_grad():
+            made[0].weight[:] = 1
+        # The filters do not tell the bases apart, so that every pool has two equal maxima of
+        # different bases; which one takes the gradient shows in the gradient of the filters.
+        codes = torch.arange(20).repeat(3, 1) % 2
+        assert_same(made, nn.functional.one_hot(codes, 4).double().mT.contiguous())
+
+    @pytest.mark.parametrize("positions", [255, 256, 300])
+    def test_equal_the_ordinary_layers_for_the_longest_pools(self, positions):
+        assert_same(block(3, positions=positions), sequences(3, 310))
+
+    @pytest.mark.parametrize("training", [True, False])
+    def test_normalise_as_the_batch_norm_is_set(self, training):
+        made = block().train(training)
+        made[1].train(not training)
+        assert_same(made, sequences())
 
     def test_are_used_for_one_hot_sequences(self, no_convolution):
         assert block()(sequences()).shape == (6, 6, 1, 15)
@@ -137,7 +155,7 @@ class TestOrdinaryLayers:
         def fail(*args, **kwargs):
             raise AssertionError("tables were used")
 
-        monkeypatch.setattr(one_hot._kmer_tables, "convolve", fail)
+        monkeypatch.setattr(one_hot.kmer_tables(), "convolve", fail)
 
     @pytest.mark.usefixtures("no_tables")
     def test_compute_other_numbers(self):
@@ -176,6 +194,36 @@ class TestOrdinaryLayers:
         torch.testing.assert_close(together, plain(made).eval()(as_image(x)))
 
     @pytest.mark.usefixtures("no_tables")
+    def test_compute_gradients_of_torch_func(self):
+        made = block().eval()
+        weights = dict(made.named_parameters())
+
+        def total(weights):
+            return torch.func.functional_call(made, weights, (sequences(),)).square().sum()
+
+        gradients = torch.func.grad(total)(weights)
+        reference = plain(made)
+        reference(as_image(sequences())).square().sum().backward()
+        for name, parameter in reference.named_parameters():
+            torch.testing.assert_close(gradients[name], parameter.grad)
+
+    @pytest.mark.usefixtures("no_tables")
+    def test_compute_tangents(self):
+        made, x = block().eval(), sequences()
+        with torch.autograd.forward_ad.dual_level():
+            dual = torch.autograd.forward_ad.make_dual(x, torch.ones_like(x))
+            assert torch.autograd.forward_ad.unpack_dual(made(dual)).tangent is not None
+
+    @pytest.mark.usefixtures("no_tables")
+    def test_compute_symbols_of_a_trace(self):
+        made = block().eval()
+        for traced in (
+            torch.fx.symbolic_trace(made),
+            torch.jit.trace(made, sequences(), check_trace=False),
+        ):
+            torch.testing.assert_close(traced(sequences()), plain(made)(as_image(sequences())))
+
+    @pytest.mark.usefixtures("no_tables")
     def test_compute_other_alphabets(self):
         made = block(n_channels=5)
         assert made(torch.zeros(2, 5, 20, dtype=torch.float64)).shape == (2, 6, 1, 10)
@@ -188,7 +236,7 @@ class TestOrdinaryLayers:
     def test_compute_without_numba(self, monkeypatch):
         made, x = block(), sequences()
         expected = made(x)
-        monkeypatch.setattr(one_hot, "_kmer_tables", None)
+        monkeypatch.setattr(one_hot, "kmer_tables", lambda: None)
         torch.testing.assert_close(made(x), expected)
 
     def test_refuse_what_they_always_refuse(self):
@@ -209,21 +257,35 @@ class TestBlock:
         made = block().eval()
         assert torch.equal(duplicate(made)(sequences()), made(sequences()))
 
+    def test_slices_and_edits_as_a_sequential_does(self):
+        made = block().eval()
+        x = sequences()
+        torch.testing.assert_close(made[:2](x), plain(made)[:2].eval()(as_image(x)))
+        for change in (nn.LeakyReLU(), nn.Identity(), nn.SiLU()):
+            made[3] = change
+            assert_same(made, x)
+        made.pop(-1)
+        assert_same(made, x)
+
+
+class TestOtherLayers:
+    """Layers that tables cannot stand for compute as they always do."""
+
     @pytest.mark.parametrize(
         "convolution",
         [
             nn.Conv2d(4, 6, (1, 6), padding=(0, 3)),
             nn.Conv2d(4, 6, (1, 7)),
+            nn.Conv2d(4, 6, (1, 7), padding="same"),
             nn.Conv2d(4, 6, (1, 7), padding=(0, 3), stride=(1, 2)),
             nn.Conv2d(4, 6, (1, 7), padding=(0, 3), dilation=(1, 2)),
-            nn.Conv2d(4, 6, (3, 7), padding=(0, 3)),
-            nn.Conv2d(4, 8, (1, 7), padding=(0, 3), groups=2),
+            nn.Conv2d(4, 6, (3, 7), padding=(1, 3)),
+            nn.Conv2d(4, 6, (1, 7), padding=(0, 3), groups=2),
             nn.Conv2d(4, 6, (1, 7), padding=(0, 3), padding_mode="circular"),
         ],
     )
-    def test_refuses_other_convolutions(self, convolution):
-        with pytest.raises(ValueError, match="must keep the length"):
-            OneHotBlock(convolution, nn.BatchNorm2d(6))
+    def test_convolutions(self, convolution):
+        assert_same(OneHotBlock(convolution, nn.BatchNorm2d(6), nn.ReLU()).double(), sequences())
 
     @pytest.mark.parametrize(
         "norm",
@@ -231,23 +293,60 @@ class TestBlock:
             nn.BatchNorm2d(6, affine=False),
             nn.BatchNorm2d(6, track_running_stats=False),
             nn.BatchNorm2d(6, momentum=None),
+            nn.GroupNorm(2, 6),
+            nn.Identity(),
         ],
     )
-    def test_refuses_other_batch_norms(self, norm):
-        with pytest.raises(ValueError, match="must have weights, running statistics"):
-            OneHotBlock(conv(4, 6, 7), norm)
+    def test_norms(self, norm):
+        assert_same(OneHotBlock(conv(4, 6, 7), norm, pool(2), nn.ReLU()).double(), sequences())
 
     @pytest.mark.parametrize(
         "pooling",
         [
-            nn.MaxPool2d(2),
             nn.MaxPool2d((1, 2), stride=(1, 1)),
             nn.MaxPool2d((1, 2), padding=(0, 1)),
-            nn.MaxPool2d((1, 2), dilation=2),
-            nn.MaxPool2d((1, 2), ceil_mode=True),
-            nn.MaxPool2d((1, 2), return_indices=True),
+            nn.MaxPool2d((1, 2), dilation=(1, 2)),
+            nn.MaxPool2d((1, 4), ceil_mode=True),
+            nn.AvgPool2d((1, 2)),
         ],
     )
-    def test_refuses_other_poolings(self, pooling):
-        with pytest.raises(ValueError, match="side by side"):
-            OneHotBlock(conv(4, 6, 7), nn.BatchNorm2d(6), pooling)
+    def test_poolings(self, pooling):
+        layers = [conv(4, 6, 7), nn.BatchNorm2d(6), pooling, nn.ReLU()]
+        assert_same(OneHotBlock(*layers).double(), sequences())
+
+    @pytest.mark.parametrize("layers", [[], [conv(4, 6, 7)]])
+    def test_too_few(self, layers):
+        x = sequences()
+        made = OneHotBlock(*layers).double()
+        torch.testing.assert_close(made(x), plain(made)(as_image(x)))
+
+
+IMPORT = """
+import sys
+{before}
+import torch
+from torch import nn
+from sklearn_degu.modules import OneHotBlock, one_hot
+block = OneHotBlock(nn.Conv2d(4, 3, (1, 5), padding=(0, 2)), nn.BatchNorm2d(3), nn.ReLU())
+print(one_hot.kmer_tables() is not None, block(torch.eye(4).repeat(2, 1, 3)).shape)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "tables"),
+    [
+        ("sys.modules['numba'] = None; sys.meta_path.insert(0, NoNumba())", False),
+        ("import numba.core.caching as c; c.CacheImpl._locator_classes = []", True),
+    ],
+)
+def test_works_without_numba_and_without_a_folder_for_its_cache(before, tables):
+    hide = """
+class NoNumba:
+    def find_spec(self, name, *args):
+        if name == "numba":
+            raise ImportError(name)
+"""
+    code = hide + IMPORT.format(before=before)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.stdout.split(" ", 1) == [str(tables), "torch.Size([2, 3, 1, 12])\n"], run.stderr

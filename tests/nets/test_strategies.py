@@ -1,31 +1,31 @@
 """Members trained apart, side by side or at once are the same members."""
 
-import pickle
-
 import numpy as np
 import pytest
 import torch
-from skorch import NeuralNetRegressor
 from skorch.callbacks import (
     Callback,
     EarlyStopping,
     EpochScoring,
+    Freezer,
     GradientNormClipping,
     LRScheduler,
+    Unfreezer,
 )
 from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from sklearn_degu import EnsembleRegressor
 from sklearn_degu.exceptions import TrainingDivergedError
 from sklearn_degu.modules import MLP, DeepSTARR, ResidualBind
-from sklearn_degu.nets import InMemoryNet
+from sklearn_degu.nets import InMemoryNet, WeightAverage
 from sklearn_degu.nets.configure import configure
 from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.prediction import forward
 from sklearn_degu.nets.strategies import check_strategy, train_members
 from sklearn_degu.recipes import deepstarr_net, mlp_net
 from tests.noisy import replicates_of
-from tests.toys import GlobalDropout, TinyConv, tiny_ensemble, tiny_net
+from tests.toys import GlobalDropout, TinyConv, plain_skorch_net, tiny_ensemble, tiny_net
 
 STRATEGIES = pytest.mark.parametrize("strategy", ["threads", "processes", "joint"])
 
@@ -85,6 +85,50 @@ def assert_same(members, others, X, names=("train_loss", "lr")):
         np.testing.assert_allclose(forward(one, X), forward(other, X), rtol=1e-7, atol=1e-8)
 
 
+class Tied(nn.Module):
+    """A net with two layers of the same weights."""
+
+    draws_globally = False
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.first, self.second = (nn.Linear(n_features, n_features) for _ in range(2))
+        self.second.weight = self.first.weight
+        self.output = nn.Linear(n_features, n_outputs)
+
+    def forward(self, x):
+        return self.output(self.second(self.first(x)))
+
+
+class Remembering(nn.Module):
+    """A net with a random tensor that is no buffer."""
+
+    draws_globally = False
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.output = nn.Linear(n_features, n_outputs)
+        self.shift = torch.randn(n_features)
+
+    def forward(self, x):
+        return self.output(x + self.shift)
+
+
+class Hook(Callback):
+    """Watch a layer of the net."""
+
+    def on_train_begin(self, net, **kwargs):
+        net.module_.register_forward_hook(lambda *args: None)
+
+
+class Meddling(Callback):
+    """Throw gradients away behind every batch."""
+
+    def on_batch_end(self, net, training, **kwargs):
+        for parameter in net.module_.parameters():
+            parameter.grad = None
+
+
 class TestSameMembers:
     @STRATEGIES
     @pytest.mark.parametrize("module", [MLP, DeepSTARR, ResidualBind])
@@ -135,6 +179,31 @@ class TestSameMembers:
         members = trained(small(MLP, callbacks=scoring), strategy, train, valid)
         assert_same(members, loop, train.X, ("mae",))
 
+    @STRATEGIES
+    @pytest.mark.parametrize(
+        "callbacks",
+        [
+            [Freezer("layers.1.*")],
+            [Freezer("*weight", at=2), Unfreezer("*weight", at=3)],
+            [Meddling()],
+            [LRScheduler(OneCycleLR, max_lr=0.1, total_steps=30, step_every="batch")],
+            [WeightAverage()],
+        ],
+    )
+    def test_whose_callbacks_change_weights_or_gradients(self, callbacks, strategy):
+        train = rows_of(MLP)
+        net = small(MLP, callbacks=callbacks, max_epochs=4, optimizer__weight_decay=0.1)
+        members, loop = (trained(net, how, train) for how in (strategy, "loop"))
+        assert_same(members, loop, train.X)
+
+    @STRATEGIES
+    def test_with_an_optimiser_that_remembers(self, strategy):
+        net = small(MLP, optimizer=torch.optim.SGD, optimizer__momentum=0.9, lr=0.01)
+        groups = [("layers.1.*", {"lr": 0.001, "weight_decay": 0.1})]
+        net.set_params(optimizer__param_groups=groups)
+        train = rows_of(MLP)
+        assert_same(trained(net, strategy, train), trained(net, "loop", train), train.X)
+
     def test_of_one(self):
         train = rows_of(MLP)
         joint, loop = (trained(small(MLP), how, train, n_members=1) for how in ("joint", "loop"))
@@ -145,10 +214,16 @@ class TestJoint:
     def test_members_keep_their_own_weights_alone(self):
         members = trained(small(MLP), "joint", rows_of(MLP))
         for net in members:
-            for parameter in net.module_.parameters():
-                assert parameter.untyped_storage().nbytes() == parameter.nbytes
-        size = len(pickle.dumps(members[0].module_))
-        assert size < 1.2 * len(pickle.dumps(trained(small(MLP), "loop", rows_of(MLP))[0].module_))
+            for own in (*net.module_.parameters(), *net.module_.buffers()):
+                assert own.untyped_storage().nbytes() == own.nbytes
+
+    def test_callbacks_see_weights_that_are_the_members_own(self):
+        class Copying(Callback):
+            def on_epoch_end(self, net, **kwargs):
+                for own in net.module_.state_dict().values():
+                    assert own.untyped_storage().nbytes() == own.nbytes
+
+        trained(small(MLP, callbacks=[Copying()]), "joint", rows_of(MLP))
 
     def test_refuses_nets_of_several_architectures(self, table):
         named = [("a", tiny_net()), ("b", tiny_net())]
@@ -159,7 +234,11 @@ class TestJoint:
         ("net", "message"),
         [
             (tiny_net(GlobalDropout), "torch's global generator"),
-            (tiny_net(net=type("Other", (InMemoryNet,), {})), "what Other does differently"),
+            (tiny_net(net=type("Other", (InMemoryNet,), {})), "it is a Other with its own"),
+            (plain_skorch_net(), "it is a NeuralNetRegressor with its own"),
+            (tiny_net(Tied), "layers of Tied share weights"),
+            (tiny_net(Remembering), "Remembering keeps a tensor"),
+            (tiny_net(callbacks=[("hook", Hook())]), "there are hooks on layers"),
             (tiny_net(optimizer=torch.optim.LBFGS), "LBFGS"),
         ],
     )
@@ -186,11 +265,6 @@ class TestJoint:
         net = tiny_net(TinyConv, module__dropout=0.2)
         joint, loop = (tiny_ensemble(net, strategy=how).fit(X, y) for how in ("joint", "loop"))
         np.testing.assert_allclose(joint.predict(X), loop.predict(X), rtol=1e-3, atol=1e-5)
-
-    def test_trains_skorchs_own_nets(self, table):
-        net = tiny_net(net=NeuralNetRegressor, train_split=None, verbose=0)
-        joint, loop = (tiny_ensemble(net, strategy=how).fit(*table) for how in ("joint", "loop"))
-        np.testing.assert_allclose(joint.predict(table[0]), loop.predict(table[0]))
 
     def test_names_the_member_that_diverges(self, table):
         net = tiny_net(lr=1e30, optimizer=torch.optim.SGD, max_epochs=20)
@@ -224,6 +298,8 @@ class TestChoice:
     def test_is_not_joint_for_what_may_not_run_together(self):
         nets = [deepstarr_net(device="cuda"), mlp_net(device="cuda")]
         assert check_strategy("auto", nets) == "threads"
+        lbfgs = mlp_net(device="cuda", optimizer=torch.optim.LBFGS)
+        assert check_strategy("auto", [lbfgs]) == "threads"
         users = tiny_net(GlobalDropout, device="cuda")
         assert check_strategy("auto", [users]) == "processes"
 
