@@ -80,8 +80,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         How the members train: one after another ("loop"), ``n_jobs`` at a time in threads or in
         processes, or all in one batched pass ("joint"), which fills a GPU and spares tiny nets
         their overhead, and needs nets of one architecture without recurrent layers. "auto" is
-        "joint" on a GPU for a net of :mod:`sklearn_degu.recipes`; else "threads", or "processes"
-        if the nets may draw from torch's global generator, for which threads would queue. Members
+        "joint" for small nets for tables, such as the default, and on a GPU for any net of
+        :mod:`sklearn_degu.recipes`; else "threads", or "processes" if the nets may draw from
+        torch's global generator, for which threads would queue. Members
         begin with the same weights, and see the same batches and dropout masks, in all of them.
         A backend chosen by :func:`joblib.parallel_config` takes the place of threads or processes.
     n_jobs : int, default=None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -10,6 +11,7 @@ from joblib import effective_n_jobs
 from sklearn.utils.parallel import Parallel, delayed
 from skorch import NeuralNet
 
+from sklearn_degu.modules import MLP
 from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.joint import can_train_jointly, train_jointly
 from sklearn_degu.nets.progress import EpochReporter
@@ -17,6 +19,10 @@ from sklearn_degu.nets.randomness import may_draw_globally, one_intra_op_thread
 from sklearn_degu.nets.training import train_net
 
 Strategy = Literal["auto", "loop", "threads", "processes", "joint"]
+
+# Layers of this width or less take longer to call than to compute, and threads would wait for each
+# other to call them.
+TINY = 128
 
 
 def check_strategy(strategy: Strategy, nets: Sequence[NeuralNet]) -> Strategy:
@@ -39,11 +45,21 @@ def check_strategy(strategy: Strategy, nets: Sequence[NeuralNet]) -> Strategy:
         )
     if strategy != "auto":
         return strategy
-    on_gpu = any(torch.device(net.device or "cpu").type == "cuda" for net in nets)
-    if on_gpu and len(nets) == 1 and can_train_jointly(nets[0]):
+    if len(nets) == 1 and can_train_jointly(nets[0]) and (_on_gpu(nets[0]) or _is_tiny(nets[0])):
         return "joint"
     # Threads share the data, but nets that draw from the global generator would wait in them.
     return "processes" if any(map(may_draw_globally, nets)) else "threads"
+
+
+def _on_gpu(net: NeuralNet) -> bool:
+    return torch.device(net.device or "cpu").type == "cuda"
+
+
+def _is_tiny(net: NeuralNet) -> bool:
+    """Whether a net spends more time between its operations than in them."""
+    default = inspect.signature(MLP).parameters["hidden"].default
+    hidden = net.get_params_for("module").get("hidden", default)
+    return net.module is MLP and max(hidden, default=0) <= TINY
 
 
 def train_members(

@@ -292,6 +292,11 @@ class TestChoice:
     def test_is_processes_for_nets_that_would_wait_for_each_other(self):
         assert check_strategy("auto", [mlp_net(), tiny_net(GlobalDropout)]) == "processes"
 
+    def test_is_joint_for_nets_that_take_longer_to_call_than_to_compute(self):
+        assert check_strategy("auto", [mlp_net()]) == "joint"
+        assert check_strategy("auto", [mlp_net(module__hidden=[])]) == "joint"
+        assert check_strategy("auto", [mlp_net(module__hidden=(512,))]) == "threads"
+
     def test_is_joint_on_a_gpu(self):
         assert check_strategy("auto", [deepstarr_net(device="cuda")]) == "joint"
 
