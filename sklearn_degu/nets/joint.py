@@ -107,12 +107,14 @@ def _fit(members: list[_Member], valid_set: InMemoryDataset | None) -> None:
     for member in members:
         member.net.notify("on_train_begin", X=member.rows, y=None)
         _check_joint(member.net)
+    # What all members compute, without weights.
+    skeleton = copy.deepcopy(_ModuleAndLoss(members[0].net)).to("meta")
     active = members
     while active:
         datasets = [{"dataset_train": m.rows, "dataset_valid": valid_set} for m in active]
         for member, sets in zip(active, datasets, strict=True):
             member.net.notify("on_epoch_begin", **sets)
-        stack = _Stack(active)
+        stack = _Stack(active, skeleton)
         _train_epoch(stack)
         if valid_set is not None:
             _validate(stack, valid_set)
@@ -130,11 +132,12 @@ def _train_epoch(stack: _Stack) -> None:
         stack.notify("on_batch_begin", batches, training=True)
         loss, prediction = stack(batches, training=True)
         stack.backward(loss)
-        for member, batch in zip(stack.members, batches, strict=True):
-            net = member.net
-            parameters = list(net.get_all_learnable_params())
-            net.notify("on_grad_computed", named_parameters=parameters, batch=batch, training=True)
-            net.optimizer_.step()
+        for i, (member, batch) in enumerate(zip(stack.members, batches, strict=True)):
+            named = stack.learnable[i]
+            member.net.notify(
+                "on_grad_computed", named_parameters=named, batch=batch, training=True
+            )
+            member.net.optimizer_.step()
         epoch.add(loss.detach(), *batches)
         results = _results(loss.detach(), prediction.detach())
         stack.notify("on_batch_end", batches, results, training=True)
@@ -167,16 +170,22 @@ class _Stack:
     optimisers step, and their callbacks see, what is in the stack.
     """
 
-    def __init__(self, members: list[_Member]) -> None:
+    def __init__(self, members: list[_Member], skeleton: _ModuleAndLoss) -> None:
         self.members = members
         self._modules = [_ModuleAndLoss(member.net) for member in members]
         self._parameters, self._buffers = stack_module_state(self._modules)
+        self.learnable = [list(member.net.get_all_learnable_params()) for member in members]
+        self._own = [
+            (own, self._parameters[name], i)
+            for i, module in enumerate(self._modules)
+            for name, own in module.named_parameters()
+        ]
+        for own, stacked, i in self._own:
+            own.data = stacked.data[i]
         for i, module in enumerate(self._modules):
-            for name, own in module.named_parameters():
-                own.data = self._parameters[name].data[i]
             for name, buffer in module.named_buffers():
                 buffer.data = self._buffers[name][i]
-        self._skeleton = copy.deepcopy(self._modules[0]).to("meta")
+        self._skeleton = skeleton
         for layer in self._skeleton.modules():
             if isinstance(layer, Dropout):
                 layer.generator = [member.dropout for member in members]
@@ -198,19 +207,17 @@ class _Stack:
             parameter.grad = None
         # A member's weights move its own loss alone, so that the sum has every member's gradient.
         losses.sum().backward()  # type: ignore[no-untyped-call]
-        for i, module in enumerate(self._modules):
-            for name, own in module.named_parameters():
-                grad = self._parameters[name].grad
-                # A callback may have frozen it.
-                own.grad = None if grad is None or not own.requires_grad else grad[i]
+        for own, stacked, i in self._own:
+            # A callback may have frozen it.
+            learns = stacked.grad is not None and own.requires_grad
+            own.grad = stacked.grad[i] if learns else None
 
     def release(self) -> None:
         """Give the members their weights to keep: a copy of a view would be one of the stack."""
         for module in self._modules:
             for own in (*module.parameters(), *module.buffers()):
                 own.data = own.data.clone()
-            for parameter in module.parameters():
-                parameter.grad = None
+                own.grad = None
 
     def notify(
         self,
