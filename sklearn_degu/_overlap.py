@@ -20,13 +20,15 @@ def describe_overlap(estimator: Any, X: Any) -> str:
         return ""
     return (
         f"{np.count_nonzero(seen)} of the {len(seen)} calibration rows equal rows (on either "
-        "strand) that the estimator was trained or stopped on. Its errors are smaller there than "
-        "on new rows, so that uncertainty would come out too small."
+        "strand) that the estimator was trained or stopped on, or recalibrated on. Its errors are "
+        "smaller there than on new rows, so that uncertainty would come out too small."
     )
 
 
 def rows_seen(estimator: Any, X: Any) -> NDArray[np.bool_] | None:
-    """Return which rows a fitted estimator was trained or stopped on, or None if it cannot say.
+    """Return which rows a fitted estimator has used, or None if it cannot say.
+
+    It has trained on them, stopped on them, or recalibrated its deviations on them.
 
     Parameters
     ----------
@@ -40,24 +42,39 @@ def rows_seen(estimator: Any, X: Any) -> NDArray[np.bool_] | None:
     if isinstance(estimator, Pipeline):
         return rows_seen(estimator.steps[-1][1], _transformed(estimator, X))
     if isinstance(estimator, CalibratedRegressor):
-        seen = rows_seen(estimator.estimator_, X)
-        if seen is None or not hasattr(estimator, "_calibrated_on"):
-            return seen
         # Rows that its deviations were recalibrated on are as little new as those of the training.
-        return seen | np.isin(hashes_as_read(estimator.estimator_, X), estimator._calibrated_on)
+        parts = rows_seen(estimator.estimator_, X), _recalibrated_on(estimator, X)
+        known = [part for part in parts if part is not None]
+        return np.any(known, axis=0) if known else None
     ask = getattr(estimator, "seen", None)
     return None if ask is None else np.asarray(ask(X))
 
 
-def hashes_as_read(estimator: Any, X: Any) -> NDArray[np.uint64]:
-    """Return hashes of rows in the form in which the estimator that predicts reads them."""
+def hashes_as_read(estimator: Any, X: Any) -> NDArray[np.uint64] | None:
+    """Return hashes of rows in the form in which the estimator that predicts reads them.
+
+    None if that is no array of numbers.
+    """
     if isinstance(estimator, FrozenEstimator):
         return hashes_as_read(estimator.estimator, X)
     if isinstance(estimator, Pipeline):
         return hashes_as_read(estimator.steps[-1][1], _transformed(estimator, X))
     if isinstance(estimator, CalibratedRegressor):
         return hashes_as_read(estimator.estimator_, X)
-    return row_hashes(np.asarray(X))
+    rows = np.asarray(X)
+    if rows.dtype.kind not in "biuf":
+        return None
+    # Sequences may come flattened.
+    shape = getattr(estimator, "input_shape_", rows.shape[1:])
+    return row_hashes(rows.reshape(len(rows), *shape))
+
+
+def _recalibrated_on(estimator: CalibratedRegressor, X: Any) -> NDArray[np.bool_] | None:
+    known = getattr(estimator, "_calibrated_on", None)
+    if known is None:
+        return None
+    hashes = hashes_as_read(estimator.estimator_, X)
+    return None if hashes is None else np.isin(hashes, known)
 
 
 def _transformed(pipeline: Pipeline, X: Any) -> Any:

@@ -177,6 +177,27 @@ class TestFitParameters:
     def test_groups_are_not_forced_on_an_estimator_without_them(self):
         Calibrated(Ridge()).fit(X, y, groups=np.repeat(np.arange(8), 5))
 
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_groups_reach_the_end_of_a_pipeline(self, nested):
+        pipeline = make_pipeline(StandardScaler(), Remembering())
+        pipeline = make_pipeline(FunctionTransformer(), pipeline) if nested else pipeline
+        last = last_step(Calibrated(pipeline).fit(X, y, groups=y).estimator_)
+        np.testing.assert_array_equal(last.groups_, last.y_)
+
+    def test_groups_are_not_forced_on_the_end_of_a_pipeline_without_them(self):
+        model = Calibrated(make_pipeline(StandardScaler(), Ridge()))
+        assert len(model.fit(X, y, groups=np.repeat(np.arange(8), 5)).rows_.y) == 10
+
+    def test_with_routing_groups_reach_the_end_of_a_pipeline_that_requests_them(self, routing):
+        inner = Remembering().set_fit_request(groups=True)
+        model = Calibrated(make_pipeline(StandardScaler(), inner)).fit(X, y, groups=y)
+        np.testing.assert_array_equal(model.estimator_[-1].groups_, model.estimator_[-1].y_)
+
+    def test_with_routing_groups_without_a_request_are_refused(self, routing):
+        model = Calibrated(make_pipeline(StandardScaler(), Remembering()))
+        with pytest.raises(UnsetMetadataPassedError, match=r"\[groups\] are passed but"):
+            model.fit(X, y, groups=y)
+
     def test_that_the_estimator_lacks_are_refused(self):
         with pytest.raises(TypeError, match="replicates"):
             Calibrated(Ridge()).fit(X, y, replicates=y)

@@ -9,6 +9,7 @@ import sklearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapie.regression import SplitConformalRegressor
+from scipy import sparse
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -42,6 +43,14 @@ class Given(RegressorMixin, BaseEstimator):
         X = np.asarray(X, dtype=float)
         std = X * {None: 1.0, "aleatoric": 2.0}[kind]
         return (np.zeros(X.shape), std) if return_std else np.zeros(X.shape)
+
+
+class Blind(Given):
+    """A fitted model that reads rows of any form, and says the same of each."""
+
+    def predict(self, X, return_std=False):
+        rows = np.ones(X.shape[0] if sparse.issparse(X) else len(X))
+        return (0 * rows, rows) if return_std else 0 * rows
 
 
 def recalibrated(std, y, *, method="scalar", **params):
@@ -451,6 +460,14 @@ class TestInside:
         np.testing.assert_allclose(ratio, ratio[0])
 
     @MANY
+    @pytest.mark.parametrize("make", [sparse.csr_array, lambda X: ["ACGT"] * len(X)])
+    def test_a_conformal_regressor_of_rows_that_are_no_array_of_numbers(self, table, make):
+        X, y = table
+        model = RecalibratedRegressor(Blind(), random_state=0).fit(make(X), y)
+        conformal = ConformalRegressor(FrozenEstimator(model)).fit(make(X), y)
+        assert conformal.n_calibration_ == [40]
+
+    @MANY
     def test_mapie(self, table):
         X, y = table
         fitted = RecalibratedRegressor(tiny_ensemble(), random_state=0).fit(X[:20], y[:20])
@@ -543,6 +560,21 @@ class TestErrors:
         with pytest.raises(ValueError, match="40 of the 40 calibration rows equal rows"):
             conformal.fit(X, y)
         conformal.fit(X + 1, y)
+
+    def test_rows_of_a_recalibration_of_an_estimator_that_cannot_say_what_it_was_trained_on(
+        self, table
+    ):
+        X, y = table
+        model = RecalibratedRegressor(GaussianProcessRegressor(alpha=0.1), random_state=0).fit(X, y)
+        with pytest.raises(ValueError, match="8 of the 40 calibration rows equal rows"):
+            ConformalRegressor(FrozenEstimator(model)).fit(X, y)
+
+    def test_rows_of_a_recalibration_on_the_flattened_view_of_the_other_strand(self, sequences):
+        X, y = sequences
+        model = RecalibratedRegressor(tiny_ensemble(tiny_conv_net()), random_state=0).fit(X, y)
+        flat = X[:, ::-1, ::-1].reshape(len(X), -1)
+        with pytest.raises(ValueError, match="40 of the 40 calibration rows equal rows"):
+            ConformalRegressor(FrozenEstimator(model)).fit(flat, y)
 
     def test_kind_of_before_recalibration(self, table):
         model = RecalibratedRegressor(tiny_ensemble(), random_state=0).fit(*table)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Okabe and Ito, "Color universal design", 2008: told apart by colour-blind readers.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# As many, so that a print in grey tells them apart, too.
+MARKERS = ("o", "s", "^", "D", "v", "P")
 GREY = "0.55"
 LIGHT_GREY = "0.88"
 
@@ -27,6 +30,8 @@ REFERENCE: dict[str, Any] = {"color": GREY, "linewidth": 1, "linestyle": "--", "
 # Marks what many displays on the same axes share: one entry, at the end of the legend.
 _SHARED = "shared"
 _MARGIN = 0.04
+# Characters of a label's line: about a third of a panel's width.
+_LABEL_WIDTH = 26
 _COMPACT: dict[str, Any] = {
     "fontsize": "small",
     "title_fontsize": "small",
@@ -79,10 +84,28 @@ def line_style(kwargs: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     return defaults | normalize_kwargs(kwargs, Line2D)
 
 
-def next_color(ax: Axes) -> str:
-    """Return the first colour of the palette that no line on the axes has yet."""
-    used = {line.get_color() for line in ax.get_lines()}
-    return next((color for color in PALETTE if color not in used), PALETTE[0])
+def points_style(kwargs: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+    """Return defaults of a scatter, overridden by the user's, however they abbreviate a name."""
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.collections import Collection
+
+    named_in_full = {"color" if name == "c" else name: value for name, value in kwargs.items()}
+    return defaults | normalize_kwargs(named_in_full, Collection)
+
+
+def next_style(ax: Axes) -> dict[str, str]:
+    """Return the first colour and the first marker that no line on the axes has yet."""
+    from matplotlib.colors import to_hex
+
+    lines = ax.get_lines()
+    return {
+        "color": _first_unused(PALETTE, [to_hex(line.get_color()) for line in lines]),
+        "marker": _first_unused(MARKERS, [line.get_marker() for line in lines]),
+    }
+
+
+def _first_unused(choices: Sequence[str], used: Sequence[Any]) -> str:
+    return next((choice for choice in choices if choice not in used), choices[0])
 
 
 def draw_diagonal(ax: Axes) -> Any:
@@ -147,6 +170,11 @@ def draw_legend(ax: Axes, loc: Any, **kwargs: Any) -> None:
 def with_units(label: str, units: str | None) -> str:
     """Return an axis label that names its units, if they are known."""
     return label if units is None else f"{label} ({units})"
+
+
+def wrapped(label: str) -> str:
+    """Return a label in lines that leave room for the picture."""
+    return textwrap.fill(label, _LABEL_WIDTH)
 
 
 def named(name: str | None, text: str) -> str:

@@ -27,7 +27,7 @@ from sklearn_degu.displays._drawing import (
     import_pyplot,
     line_style,
     make_square,
-    next_color,
+    next_style,
     shared_entry,
     unchanged_limits,
 )
@@ -139,7 +139,7 @@ class CoverageDisplay:
         """
         self.ax_ = axes_to_draw_on(self, ax)
         self.figure_ = self.ax_.figure
-        defaults = {"label": name or self.name, "color": next_color(self.ax_), "marker": "o"}
+        defaults = {"label": name or self.name, **next_style(self.ax_)}
         style = line_style(kwargs, **defaults, markersize=4, linewidth=1.2)
         (self.line_,) = self.ax_.plot(self.confidence_level, self.coverage, **style)
         self._draw_band()

@@ -27,14 +27,17 @@ from sklearn_degu.displays._drawing import (
     import_pyplot,
     line_style,
     with_units,
+    wrapped,
 )
 from sklearn_degu.displays._parts import by_deviation, by_group, wilson_error_bars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Inches.
-_ROW_HEIGHT = 0.45
+# Inches: at least, for the label of the axis; the axis below the rows; a line of a row's name.
+_LEAST_HEIGHT = 2.9
+_AXIS_HEIGHT = 1.4
+_LINE_HEIGHT = 0.15
 
 
 class GroupCoverageDisplay:
@@ -132,7 +135,11 @@ class GroupCoverageDisplay:
             If matplotlib is not installed.
         """
         n_groups = len(self.groups)
-        self.ax_ = axes_to_draw_on(self, ax, (PANEL[0], 1.4 + _ROW_HEIGHT * n_groups))
+        rows = zip(map(wrapped, self.groups), self.n_samples, strict=True)
+        names = [f"{group}\nn = {n:,}" for group, n in rows]
+        n_lines = 1 + max(1 + name.count("\n") for name in names)
+        height = max(_LEAST_HEIGHT, _AXIS_HEIGHT + _LINE_HEIGHT * n_lines * n_groups)
+        self.ax_ = axes_to_draw_on(self, ax, (PANEL[0], height))
         self.figure_ = self.ax_.figure
         defaults = {"color": PALETTE[0], "marker": "o", "markersize": 5, "linestyle": "none"}
         self.error_bars_ = self.ax_.errorbar(
@@ -142,10 +149,7 @@ class GroupCoverageDisplay:
             **line_style(kwargs, **defaults),
         )
         self.line_ = self.ax_.axvline(self.confidence_level, **REFERENCE)
-        rows = zip(self.groups, self.n_samples, strict=True)
-        self.ax_.set_yticks(
-            range(n_groups), [f"{group}\nn = {n:,}" for group, n in rows], fontsize="small"
-        )
+        self.ax_.set_yticks(range(n_groups), names, fontsize="small")
         self.ax_.set(
             xlabel=f"coverage (nominal {self.confidence_level:.4g})", ylim=(n_groups - 0.5, -0.5)
         )

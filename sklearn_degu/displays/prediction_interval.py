@@ -25,6 +25,7 @@ from sklearn_degu.displays._drawing import (
     finite_range,
     import_pyplot,
     make_square,
+    points_style,
     with_units,
 )
 from sklearn_degu.metrics import interval_coverage
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import LineCollection, PathCollection
 
+# Covered and missed differ in form, too, for a print in grey.
+_POINTS: tuple[dict[str, Any], ...] = (
+    {"marker": "o", "s": 7, "linewidth": 0},
+    {"marker": "x", "s": 12, "linewidth": 0.8},
+)
 # So many bars make a vector graphic slow to open.
 _RASTERISED_ABOVE = 300
 
@@ -141,38 +147,31 @@ class PredictionIntervalDisplay:
         rate = float(interval_coverage(self.y_true, self.y_lower, self.y_upper))
         covered = (self.y_lower <= self.y_true) & (self.y_true <= self.y_upper)
         parts = (covered, f"{rate:.1%} covered"), (~covered, f"{1 - rate:.1%} missed")
-        style = {"rasterized": len(rows) > _RASTERISED_ABOVE}
-        self.bars_, self.points_ = zip(
-            *(
-                self._draw_samples(
-                    rows[part[rows]], limits, {"color": color, **style}, label, kwargs
-                )
-                for (part, label), color in zip(parts, PALETTE, strict=False)
-            ),
-            strict=True,
-        )
+        rasterized = len(rows) > _RASTERISED_ABOVE
+        drawn = []
+        for (part, label), color, form in zip(parts, PALETTE, _POINTS, strict=False):
+            of, style = rows[part[rows]], {"color": color, "rasterized": rasterized}
+            points = points_style(kwargs, label=label, zorder=2.5, **form, **style)
+            drawn.append((self._draw_bars(of, limits, style), self._draw_points(of, points)))
+        self.bars_, self.points_ = zip(*drawn, strict=True)
         self.line_ = draw_diagonal(self.ax_)
         make_square(self.ax_, *limits)
         self.ax_.set(xlabel=with_units("measured", units), ylabel=with_units("predicted", units))
         draw_legend(self.ax_, "upper left", title=self._legend_title(len(rows)))
         return self
 
-    def _draw_samples(
-        self,
-        rows: NDArray[np.intp],
-        limits: tuple[float, float],
-        style: dict[str, Any],
-        label: str,
-        kwargs: dict[str, Any],
-    ) -> tuple[LineCollection, PathCollection]:
+    def _draw_bars(
+        self, rows: NDArray[np.intp], limits: tuple[float, float], style: dict[str, Any]
+    ) -> LineCollection:
         low, high = limits
         # An infinite bar ends outside the axes.
         lower = np.maximum(self.y_lower[rows], low - (high - low))
         upper = np.minimum(self.y_upper[rows], high + (high - low))
         x = self.y_true[rows]
-        bars = self.ax_.vlines(x, lower, upper, linewidths=0.6, alpha=0.4, **style)
-        defaults = {"s": 7, "linewidths": 0, "zorder": 2.5, "label": label, **style}
-        return bars, self.ax_.scatter(x, self.y_pred[rows], **defaults | kwargs)
+        return self.ax_.vlines(x, lower, upper, linewidths=0.6, alpha=0.4, **style)
+
+    def _draw_points(self, rows: NDArray[np.intp], style: dict[str, Any]) -> PathCollection:
+        return self.ax_.scatter(self.y_true[rows], self.y_pred[rows], **style)
 
     def _rows_to_draw(self, subsample: int | None) -> NDArray[np.intp]:
         n_rows = len(self.y_true)

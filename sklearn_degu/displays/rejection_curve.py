@@ -14,7 +14,7 @@ from sklearn_degu.displays._drawing import (
     import_pyplot,
     line_style,
     named,
-    next_color,
+    next_style,
     shared_entry,
     with_units,
 )
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 ErrorMeasure = Literal["mse", "mae"]
 # Beyond, so few predictions remain that their error is noise.
 _DRAWN_UP_TO = 0.99
-# Height of the picture over that of the curves: room for the legend.
-_HEADROOM = 1.3
+# Room above the curves for an entry of the legend, as a part of their height.
+_HEADROOM = 0.12
+# Part of the axes' diagonal from marker to marker: the curve has a point for every prediction.
+_MARK_EVERY = 0.15
 _LABELS = {"mse": "MSE of the rest", "mae": "MAE of the rest"}
 
 
@@ -138,17 +140,19 @@ class RejectionCurveDisplay:
         self.ax_ = axes_to_draw_on(self, ax)
         self.figure_ = self.ax_.figure
         label = named(self.name if name is None else name, f"area = {self.area:.2f}")
-        style = line_style(kwargs, label=label, color=next_color(self.ax_), linewidth=1.4)
+        defaults = {"label": label, **next_style(self.ax_), "markevery": _MARK_EVERY}
+        style = line_style(kwargs, **defaults, markersize=4, linewidth=1.4)
         drawn = self.fraction_rejected <= _DRAWN_UP_TO
         fraction = self.fraction_rejected[drawn]
         (self.line_,) = self.ax_.plot(fraction, self.remaining_error[drawn], **style)
         self._draw_references(fraction, self.oracle_error[drawn])
-        squared = units if units is None or self.error == "mae" else f"{units}²"
+        squared = "²" if units is not None and self.error == "mse" else ""
+        n_entries = len(self.ax_.get_legend_handles_labels()[1])
         self.ax_.set(
             xlabel="fraction rejected",
-            ylabel=with_units(_LABELS[self.error], squared),
+            ylabel=with_units(_LABELS[self.error], units) + squared,
             xlim=(0, 1),
-            ylim=(0, _HEADROOM * self.ax_.dataLim.y1),
+            ylim=(0, (1 + _HEADROOM * n_entries) * self.ax_.dataLim.y1),
         )
         draw_legend(self.ax_, "upper right")
         return self

@@ -16,7 +16,7 @@ from sklearn_degu.displays._drawing import (
     line_style,
     make_square,
     named,
-    next_color,
+    next_style,
     with_units,
 )
 from sklearn_degu.metrics import expected_normalized_calibration_error
@@ -121,9 +121,7 @@ class ReliabilityDisplay:
         self.ax_ = axes_to_draw_on(self, ax)
         self.figure_ = self.ax_.figure
         label = named(self.name if name is None else name, f"ENCE = {self.ence:.2f}")
-        style = line_style(
-            kwargs, label=label, color=next_color(self.ax_), marker="o", markersize=4, linewidth=1.2
-        )
+        style = line_style(kwargs, label=label, **next_style(self.ax_), markersize=4, linewidth=1.2)
         (self.line_,) = self.ax_.plot(self.rmv, self.rmse, **style)
         self.diagonal_ = draw_diagonal(self.ax_)
         make_square(self.ax_, *data_range(self.ax_))

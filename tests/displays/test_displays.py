@@ -11,7 +11,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_degu.conformal import ConformalRegressor
-from sklearn_degu.displays import GroupCoverageDisplay, RejectionCurveDisplay, ReliabilityDisplay
+from sklearn_degu.displays import (
+    CoverageDisplay,
+    GroupCoverageDisplay,
+    RejectionCurveDisplay,
+    ReliabilityDisplay,
+)
+from sklearn_degu.displays._drawing import PALETTE
 from tests.displays.predictors import (
     DISPLAYS,
     INTERVAL_DISPLAYS,
@@ -178,6 +184,26 @@ class TestEveryDisplay:
 def test_units_are_on_the_axes(display, calibrated):
     ax = display.from_predictions(*calibrated, units="kcal").ax_
     assert "(kcal" in ax.get_xlabel() + ax.get_ylabel()
+
+
+@pytest.mark.parametrize("display", [CoverageDisplay, ReliabilityDisplay, RejectionCurveDisplay])
+class TestCurvesOnTheSameAxes:
+    def test_differ_in_colour_and_in_marker(self, display, calibrated):
+        ax = Figure().subplots()
+        lines = [display.from_predictions(*calibrated, ax=ax).line_ for _ in range(6)]
+        assert len({line.get_color() for line in lines}) == 6
+        assert len({line.get_marker() for line in lines}) == 6
+
+    def test_more_than_there_are_colours_are_drawn(self, display, calibrated):
+        ax = Figure().subplots()
+        lines = [display.from_predictions(*calibrated, ax=ax).line_ for _ in range(7)]
+        assert lines[6].get_color() == lines[0].get_color()
+
+    @pytest.mark.parametrize("color", [[1, 0, 0], "none", ("red", 0.5)])
+    def test_may_have_colours_of_the_user_in_any_form(self, display, calibrated, color):
+        ax = Figure().subplots()
+        display.from_predictions(*calibrated, ax=ax, color=color)
+        assert display.from_predictions(*calibrated, ax=ax).line_.get_color() == PALETTE[0]
 
 
 @pytest.mark.parametrize("display", INTERVAL_DISPLAYS)

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -73,6 +74,24 @@ def test_groups_go_with_the_rows_of_the_target(three_groups):
         y_true, lower, upper, confidence_level=0.9, groups=groups[:, 1], target=1
     )
     np.testing.assert_array_equal(display.coverage, [1, 0.75, 0.5])
+
+
+def test_long_names_leave_room_for_the_picture(three_groups):
+    *intervals, groups = three_groups
+    long = np.char.add(groups, " developmental enhancers of the chromosome 2L, S2 cells")
+    display = GroupCoverageDisplay.from_intervals(*intervals, confidence_level=0.9, groups=long)
+    display.figure_.canvas.draw()
+    assert display.ax_.get_position().width > 0.5
+    assert rows(display)[0].replace("\n", " ") == f"{display.groups[0]} n = 1"
+    boxes = [label.get_window_extent() for label in display.ax_.get_yticklabels()]
+    assert all(upper.y0 > lower.y1 for upper, lower in pairwise(boxes))
+
+
+def test_the_label_of_few_bins_is_within_the_figure(calibrated):
+    display = GroupCoverageDisplay.from_predictions(*calibrated, n_bins=1, units="log2 counts")
+    display.figure_.canvas.draw()
+    label = display.ax_.yaxis.label.get_window_extent()
+    assert 0 <= label.y0 < label.y1 <= display.figure_.bbox.height
 
 
 def test_labels_may_be_numbers(three_groups):

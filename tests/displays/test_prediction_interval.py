@@ -56,6 +56,12 @@ def test_covered_and_missed_differ_in_colour(calibrated):
         assert not np.allclose(covered, missed)
 
 
+def test_covered_and_missed_differ_in_form_for_a_print_in_grey(calibrated):
+    display = PredictionIntervalDisplay.from_predictions(*calibrated)
+    covered, missed = (points.get_paths()[0].vertices for points in display.points_)
+    assert not np.array_equal(covered, missed)
+
+
 def test_both_axes_have_the_same_limits_and_scale(calibrated):
     ax = PredictionIntervalDisplay.from_predictions(*calibrated).ax_
     assert ax.get_xlim() == ax.get_ylim()
@@ -120,6 +126,13 @@ def test_infinite_bars_leave_the_picture_and_do_not_widen_it():
 def test_keywords_reach_the_points(calibrated):
     display = PredictionIntervalDisplay.from_predictions(*calibrated, s=25, color="black")
     assert [points.get_sizes().tolist() for points in display.points_] == [[25], [25]]
+
+
+def test_keywords_may_be_abbreviated(calibrated):
+    display = PredictionIntervalDisplay.from_predictions(*calibrated, c="red", lw=2)
+    for points in display.points_:
+        np.testing.assert_array_equal(points.get_facecolor()[0], [1, 0, 0, 1])
+        assert points.get_linewidth()[0] == 2
 
 
 def test_one_panel_shows_one_level(calibrated):

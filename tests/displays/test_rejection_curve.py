@@ -52,7 +52,7 @@ def test_a_single_measurement_is_a_point():
 
 
 @pytest.mark.parametrize(
-    ("error", "label"), [("mse", "MSE of the rest (kcal²)"), ("mae", "MAE of the rest (kcal)")]
+    ("error", "label"), [("mse", "MSE of the rest (kcal)²"), ("mae", "MAE of the rest (kcal)")]
 )
 def test_error_is_named_with_its_units(calibrated, error, label):
     display = RejectionCurveDisplay.from_predictions(*calibrated, error=error, units="kcal")
@@ -75,7 +75,19 @@ def test_displays_on_the_same_axes_have_references_of_their_own_and_a_common_leg
         assert len(colors) == 1
     entries = [text.get_text().partition(":")[0] for text in ax.get_legend().get_texts()]
     assert entries == ["a", "b", "random", "oracle"]
-    assert ax.get_ylim()[1] > other.remaining_error.max()
+    ax.figure.canvas.draw()
+    box = ax.get_legend().get_window_extent()
+    below = ax.transData.inverted().transform((0, box.y0))[1]
+    assert below > other.remaining_error[other.fraction_rejected > 0.3].max()
+
+
+def test_the_legend_of_many_curves_hides_none(calibrated):
+    ax = Figure(figsize=(4.2, 3.8)).subplots()
+    for name in "abcdef":
+        display = RejectionCurveDisplay.from_predictions(*calibrated, name=name, ax=ax)
+    ax.figure.canvas.draw()
+    box = ax.get_legend().get_window_extent()
+    assert ax.transData.inverted().transform((0, box.y0))[1] > display.remaining_error[0]
 
 
 def test_keywords_reach_the_curve_and_its_references(calibrated):
