@@ -232,7 +232,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             If a loss becomes NaN or infinite.
         """
         nets = self.nets()
-        strategy = check_strategy(self.strategy, nets)
+        strategy = check_strategy(self.strategy, nets, self.n_estimators)
         check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
         warn_of_unused_parameters(self.aleatoric, self.likelihood, self.noise_of)
         samples = check_fit_data(

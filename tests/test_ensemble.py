@@ -292,7 +292,7 @@ class TestInputs:
     def test_tables_keep_their_type_in_memory(self, monkeypatch, table, given, kept, computed):
         seen = spy_on_training(monkeypatch)
         X, y = table
-        ensemble = tiny_ensemble().fit(
+        ensemble = tiny_ensemble(strategy="loop").fit(
             (X if np.dtype(given).kind == "f" else 100 * X > 0).astype(given), y
         )
         assert seen == [kept, kept]

@@ -257,7 +257,7 @@ def test_replicates_have_a_deviation_where_there_are_two(conformal):
     nan = np.nan
     replicates = np.array([[1.0, 3.0, nan], [1.0, nan, nan], [1.0, 2.0, 3.0]])
     rows = np.arange(3)
-    std = conformal.Assay(rows, rows, replicates, rows, rows).replicate_std()
+    std = conformal.Assay(rows, rows, replicates, rows, rows, rows).replicate_std()
     np.testing.assert_allclose(std, [np.sqrt(2), nan, 1])
 
 

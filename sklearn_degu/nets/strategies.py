@@ -25,7 +25,7 @@ Strategy = Literal["auto", "loop", "threads", "processes", "joint"]
 TINY = 128
 
 
-def check_strategy(strategy: Strategy, nets: Sequence[NeuralNet]) -> Strategy:
+def check_strategy(strategy: Strategy, nets: Sequence[NeuralNet], n_members: int) -> Strategy:
     """Return how members of these nets are trained; "auto" is decided here.
 
     Threads and processes are what joblib is asked to prefer: a backend that the user chose by
@@ -45,7 +45,8 @@ def check_strategy(strategy: Strategy, nets: Sequence[NeuralNet]) -> Strategy:
         )
     if strategy != "auto":
         return strategy
-    if len(nets) == 1 and can_train_jointly(nets[0]) and (_on_gpu(nets[0]) or _is_tiny(nets[0])):
+    alike = n_members > 1 and len(nets) == 1 and can_train_jointly(nets[0])
+    if alike and (_on_gpu(nets[0]) or _is_tiny(nets[0])):
         return "joint"
     # Threads share the data, but nets that draw from the global generator would wait in them.
     return "processes" if any(map(may_draw_globally, nets)) else "threads"

@@ -287,29 +287,33 @@ class TestJoint:
 
 class TestChoice:
     def test_is_threads_on_a_cpu(self):
-        assert check_strategy("auto", [deepstarr_net()]) == "threads"
+        assert check_strategy("auto", [deepstarr_net()], 5) == "threads"
 
     def test_is_processes_for_nets_that_would_wait_for_each_other(self):
-        assert check_strategy("auto", [mlp_net(), tiny_net(GlobalDropout)]) == "processes"
+        assert check_strategy("auto", [mlp_net(), tiny_net(GlobalDropout)], 5) == "processes"
 
     def test_is_joint_for_nets_that_take_longer_to_call_than_to_compute(self):
-        assert check_strategy("auto", [mlp_net()]) == "joint"
-        assert check_strategy("auto", [mlp_net(module__hidden=[])]) == "joint"
-        assert check_strategy("auto", [mlp_net(module__hidden=(512,))]) == "threads"
+        assert check_strategy("auto", [mlp_net()], 5) == "joint"
+        assert check_strategy("auto", [mlp_net(module__hidden=[])], 5) == "joint"
+        assert check_strategy("auto", [mlp_net(module__hidden=(512,))], 5) == "threads"
+
+    def test_is_threads_for_a_single_member(self):
+        assert check_strategy("auto", [mlp_net()], 1) == "threads"
+        assert check_strategy("auto", [deepstarr_net(device="cuda")], 1) == "threads"
 
     def test_is_joint_on_a_gpu(self):
-        assert check_strategy("auto", [deepstarr_net(device="cuda")]) == "joint"
+        assert check_strategy("auto", [deepstarr_net(device="cuda")], 5) == "joint"
 
     def test_is_not_joint_for_what_may_not_run_together(self):
         nets = [deepstarr_net(device="cuda"), mlp_net(device="cuda")]
-        assert check_strategy("auto", nets) == "threads"
+        assert check_strategy("auto", nets, 5) == "threads"
         lbfgs = mlp_net(device="cuda", optimizer=torch.optim.LBFGS)
-        assert check_strategy("auto", [lbfgs]) == "threads"
+        assert check_strategy("auto", [lbfgs], 5) == "threads"
         users = tiny_net(GlobalDropout, device="cuda")
-        assert check_strategy("auto", [users]) == "processes"
+        assert check_strategy("auto", [users], 5) == "processes"
 
     def test_of_the_user_stays(self):
-        assert check_strategy("loop", [deepstarr_net(device="cuda")]) == "loop"
+        assert check_strategy("loop", [deepstarr_net(device="cuda")], 5) == "loop"
 
     def test_of_an_unknown_one_is_refused(self, table):
         with pytest.raises(ValueError, match=r"strategy must be one of .*'joint'.*, got 'vmap'"):
