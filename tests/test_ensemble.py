@@ -148,8 +148,9 @@ class TestMembers:
 
     def test_do_not_depend_on_how_many_there_are(self, table):
         X, y = table
-        alone = tiny_ensemble(n_estimators=1, validation=0.2).fit(X, y)
-        among = tiny_ensemble(n_estimators=3, validation=0.2).fit(X, y)
+        options = {"validation": 0.2, "strategy": "loop"}
+        alone = tiny_ensemble(n_estimators=1, **options).fit(X, y)
+        among = tiny_ensemble(n_estimators=3, **options).fit(X, y)
         np.testing.assert_array_equal(alone.predict(X), among.predict_members(X)[0])
 
     def test_train_on_copies_of_the_net(self, table):
