@@ -30,7 +30,7 @@ class Lessons:
     Parameters
     ----------
     label : callable
-        Maps rows to the teacher's labels in y's units, by head.
+        Maps rows, and a name for them, to the teacher's labels in y's units, by head.
     train : Samples
         The training rows.
     unlabeled : ndarray of shape (n_unlabeled, ...)
@@ -52,7 +52,7 @@ class Lessons:
 
     def __init__(
         self,
-        label: Callable[[NDArray[Any]], dict[str, Array]],
+        label: Callable[[NDArray[Any], str], dict[str, Array]],
         train: Samples,
         unlabeled: NDArray[Any],
         augment: Augmentation | None,
@@ -61,30 +61,31 @@ class Lessons:
         self._label = label
         self._train = train
         self._augment = augment
-        self._generator = np.random.default_rng(Seeds(seed).augmentation)
-        self._epochs = 0
-        self._unlabeled = unlabeled, label(unlabeled) if len(unlabeled) else {}
+        self._seed = Seeds(seed).augmentation
+        self._unlabeled = unlabeled, label(unlabeled, "unlabeled") if len(unlabeled) else {}
         self.weight = _appended(train.weight, len(unlabeled))
-        self._draw()
+        self._draw(copy=0)
 
     def encoded(self, heads: Heads) -> Rows:
         """Return the rows with their labels as the student's outputs learn them."""
         return Rows(self.X, heads.encode(self.labels), self.weight, heads.output_weights)
 
-    def refreshed(self, heads: Heads) -> Rows | None:
-        """Return the rows of the next epoch, or None if they stay as they are."""
-        epochs_behind, self._epochs = self._epochs, self._epochs + 1
-        # The first copy is there from the beginning.
-        if self._augment is None or epochs_behind == 0 or epochs_behind % EPOCHS_A_COPY:
+    def refreshed(self, epoch: int, heads: Heads) -> Rows | None:
+        """Return the rows of an epoch, counted from 0, or None if they stay as they are."""
+        copy = epoch // EPOCHS_A_COPY
+        if self._augment is None or copy == self._copy:
             return None
-        self._draw()
+        self._draw(copy)
         return self.encoded(heads)
 
-    def _draw(self) -> None:
+    def _draw(self, copy: int) -> None:
+        self._copy = copy
         X = self._train.X
         if self._augment is not None:
-            X = _checked(self._augment(_read_only(X), self._generator), X)
-        labels = self._label(X)
+            # A generator for each copy, so that a training can go on at any of them.
+            generator = np.random.default_rng([self._seed, copy])
+            X = _checked(self._augment(_read_only(X), generator), X)
+        labels = self._label(X, f"copy-{copy}")
         more, more_labels = self._unlabeled
         if len(more):
             X = np.concatenate([X, more])

@@ -217,7 +217,7 @@ def objective(aleatoric: Aleatoric | None, likelihood: Likelihood, train: Sample
             f"The replicates are not used by aleatoric={aleatoric!r}. To learn the noise from "
             "them, set aleatoric='replicates'.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     if aleatoric == "heteroscedastic":
         return LikelihoodObjective.of(train, likelihood)
@@ -293,7 +293,7 @@ def _tell_enough(n_rows: NDArray[Any], kind: str, otherwise: str) -> NDArray[np.
             f"Too few validation rows {kind} to calibrate the noise on: {counts}; "
             f"{MIN_VALIDATION} are needed. {otherwise}",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return enough
 
@@ -353,5 +353,5 @@ def _warn_of_single_replicates(freedom: Array, measured: NDArray[np.bool_]) -> N
             f"{n_single} of {len(freedom)} training rows have fewer than two replicates of a "
             "target: there they contribute to the mean alone, and not to its noise.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

@@ -12,9 +12,11 @@ from sklearn.utils import check_random_state
 from skorch import NeuralNet
 
 from sklearn_degu._base import NeuralRegressor
-from sklearn_degu._inputs import check_fit_data, compute_dtype
+from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
+from sklearn_degu._inputs import Samples, check_fit_data, compute_dtype
 from sklearn_degu._noise import Objective
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
+from sklearn_degu.nets.checkpoints import Checkpoint
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.losses import HeadLoss
 from sklearn_degu.nets.prediction import warn_if_constant
@@ -35,6 +37,7 @@ class SingleNetRegressor(NeuralRegressor):
 
     net: Any
     validation: Any
+    checkpoint_dir: Any
     random_state: Any
     verbose: int
 
@@ -120,26 +123,40 @@ class SingleNetRegressor(NeuralRegressor):
         net = self._default_net() if self.net is None else self.net
         check_net(net)
         samples = check_fit_data(self, X, y, sample_weight, groups, sequences=is_sequence_net(net))
-        random_state = check_random_state(self.random_state)
-        validation_seed, seed, self._prediction_seed = (
-            random_state.randint(MAX_SEED) for _ in range(3)
-        )
         given = GivenRows(X_val, y_val, sample_weight_val)
+        self._y_ndim = np.asarray(y).ndim
+        with checkpoint_folder(self, {**samples._asdict(), **given._asdict()}) as folder:
+            return self._fit(samples, given, net, folder)
+
+    def _fit(
+        self, samples: Samples, given: GivenRows, net: NeuralNet, folder: CheckpointFolder
+    ) -> Self:
+        seeds = folder.kept("seeds", self._drawn_seeds)
+        validation_seed, seed, self._prediction_seed = seeds
         rows = training_rows(self, samples, self.validation, validation_seed, given)
         rows.check_measured()
         learned = replace(Objective.fit(rows.train), loss=self._loss)
-        self.net_ = self._trained(net, learned, rows, seed)
+        self.net_ = self._trained(net, learned, rows, seed, folder.checkpoint("net"))
         self.history_ = tidy_history([self.net_])
         self.validation_indices_ = rows.indices
         self.uncertainty_kinds_ = available_kinds(self._components)
         self.n_outputs_ = learned.heads.n_targets
         self._heads = learned.heads
         self._remember(rows)
-        self._y_ndim = np.asarray(y).ndim
         return self
 
+    def _drawn_seeds(self) -> list[int]:
+        """Return seeds for the validation rows, the net and its predictions."""
+        random_state = check_random_state(self.random_state)
+        return [int(random_state.randint(MAX_SEED)) for _ in range(3)]
+
     def _trained(
-        self, net: NeuralNet, learned: Objective, rows: TrainingRows, seed: int
+        self,
+        net: NeuralNet,
+        learned: Objective,
+        rows: TrainingRows,
+        seed: int,
+        checkpoint: Checkpoint,
     ) -> NeuralNet:
         n_targets = learned.heads.n_targets
         configured = configure(
@@ -159,6 +176,7 @@ class SingleNetRegressor(NeuralRegressor):
             seed=seed,
             dtype=compute_dtype(rows.train.X),
             reporter=EpochReporter("net", verbose=self.verbose),
+            checkpoint=checkpoint,
         )
         warn_if_constant(fitted, train, "The net", n_targets)
         return fitted

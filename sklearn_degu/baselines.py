@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ class MCDropoutRegressor(SingleNetRegressor):
         Number of passes, at least 2. It can be set after fit: more passes begin with the same.
     validation : float or splitter, default=None
         Rows held out, as in :class:`EnsembleRegressor`. They are predicted without dropout.
+    checkpoint_dir : str or path-like, default=None
+        As for :class:`EnsembleRegressor`.
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, order of the data, dropout masks in training and prediction, and
         the random validation rows.
@@ -115,12 +118,14 @@ class MCDropoutRegressor(SingleNetRegressor):
         *,
         n_samples: int = 100,
         validation: Any = None,
+        checkpoint_dir: str | PathLike[str] | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
         self.net = net
         self.n_samples = n_samples
         self.validation = validation
+        self.checkpoint_dir = checkpoint_dir
         self.random_state = random_state
         self.verbose = verbose
 
@@ -195,6 +200,8 @@ class EvidentialRegressor(SingleNetRegressor):
         paper's code.
     validation : float or splitter, default=None
         Rows held out, as in :class:`EnsembleRegressor`.
+    checkpoint_dir : str or path-like, default=None
+        As for :class:`EnsembleRegressor`.
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, order of the data, dropout and the random validation rows.
     verbose : int, default=0
@@ -260,12 +267,14 @@ class EvidentialRegressor(SingleNetRegressor):
         *,
         regularization: float = 0.01,
         validation: Any = None,
+        checkpoint_dir: str | PathLike[str] | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
         self.net = net
         self.regularization = regularization
         self.validation = validation
+        self.checkpoint_dir = checkpoint_dir
         self.random_state = random_state
         self.verbose = verbose
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
+from os import PathLike
 from types import NoneType
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from skorch import NeuralNet
 
 from sklearn_degu._base import NeuralRegressor
+from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
 from sklearn_degu._inputs import (
     Samples,
     check_fit_data,
@@ -77,6 +79,10 @@ class DistilledRegressor(NeuralRegressor):
         is drawn every few epochs. "auto" is
         :class:`~sklearn_degu.augmentation.SequenceEdits` for one-hot sequences and None for
         everything else. None has the student learn on the training rows.
+    checkpoint_dir : str or path-like, default=None
+        A folder in which the fit keeps what it has reached, so that the same fit goes on from
+        there if it was cut off; a teacher that has none of its own is given a folder in it. None
+        keeps nothing.
     memory : str or joblib.Memory, default=None
         Where the fitted teacher is cached, so that a search over student parameters trains each
         teacher once. It needs an int ``random_state``.
@@ -147,6 +153,7 @@ class DistilledRegressor(NeuralRegressor):
         validation: Any = "inherit",
         labels: Literal["teacher", "measured"] = "teacher",
         augment: Literal["auto"] | Augmentation | None = "auto",
+        checkpoint_dir: str | PathLike[str] | None = None,
         memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -158,6 +165,7 @@ class DistilledRegressor(NeuralRegressor):
         self.validation = validation
         self.labels = labels
         self.augment = augment
+        self.checkpoint_dir = checkpoint_dir
         self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
@@ -228,9 +236,7 @@ class DistilledRegressor(NeuralRegressor):
         """
         self._check_params()
         self._check_replicates_used(replicates)
-        random_state = check_random_state(self.random_state)
-        teacher_seed, validation_seed, seed = random_state.randint(MAX_SEED, size=3).tolist()
-        teacher = self._teacher(teacher_seed)
+        teacher = self._teacher()
         samples = check_fit_data(
             self, X, y, sample_weight, groups, sequences=_reads_sequences(teacher)
         )
@@ -240,21 +246,47 @@ class DistilledRegressor(NeuralRegressor):
         if X_unlabeled is not None:
             unlabeled = check_more_rows(self, X_unlabeled, name="X_unlabeled").X
         given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
-        inherits = X_val is None and _is_inherit(self.validation)
+        data = {
+            **{"X": X, "y": y, "sample_weight": sample_weight},
+            **{"replicates": replicates, "groups": groups, **given._asdict()},
+        }
+        decisive = {**data, **samples._asdict(), "X_unlabeled": unlabeled}
+        if isinstance(self.teacher, FrozenEstimator):
+            self._check_frozen(teacher)
+            decisive["teacher"] = None if self.checkpoint_dir is None else _sample_of(teacher)
+        with checkpoint_folder(self, decisive) as folder:
+            return self._fit(teacher, samples, given, unlabeled, data, folder)
+
+    def _fit(
+        self,
+        teacher: EnsembleRegressor,
+        samples: Samples,
+        given: GivenRows,
+        unlabeled: NDArray[Any],
+        data: dict[str, Any],
+        folder: CheckpointFolder,
+    ) -> DistilledRegressor:
+        teacher_seed, validation_seed, seed = folder.kept("seeds", self._drawn_seeds)
+        inherits = given.X_val is None and _is_inherit(self.validation)
         validation = None if inherits else self.validation
         rows = training_rows(self, samples, validation, validation_seed, given)
         holds_out = rows.valid is not None or (inherits and _holds_out(teacher))
         augment = self._augmentation(samples.X)
         self._check_student(teacher, augment, validated=holds_out)
-        further = {"replicates": replicates, "groups": groups, **given._asdict()}
-        self.teacher_ = self._fitted(teacher, X, y, sample_weight, further)
+        self.teacher_ = self._fitted(teacher, teacher_seed, data, folder)
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
         if inherits:
             rows = self._inherited_rows(samples)
-        self.student_ = self._distil(rows, unlabeled, augment, seed)
+        self.student_ = self._distil(rows, unlabeled, augment, seed, folder)
         self._remember(rows, row_hashes(unlabeled), self.teacher_._seen_rows)
         self.history_ = tidy_history([self.student_])
         return self
+
+    def _drawn_seeds(self) -> list[int]:
+        """Return seeds for the teacher, the validation rows and the student."""
+        random_state = check_random_state(self.random_state)
+        drawn: list[int] = random_state.randint(MAX_SEED, size=3).tolist()
+        return drawn
 
     def _distil(
         self,
@@ -262,9 +294,14 @@ class DistilledRegressor(NeuralRegressor):
         unlabeled: NDArray[Any],
         augment: Augmentation | None,
         seed: int,
+        folder: CheckpointFolder,
     ) -> NeuralNet:
         """Train the student on what the teacher says of the rows."""
-        lessons = Lessons(self._label, rows.train, unlabeled, augment, seed)
+
+        def label(X: NDArray[Any], what: str) -> dict[str, Array]:
+            return folder.kept(f"labels-{what}", lambda: self._label(X))
+
+        lessons = Lessons(label, rows.train, unlabeled, augment, seed)
         self._heads = Heads.fit(lessons.labels, lessons.weight, self.target, self.head_weights)
         student = configure(
             self._student_net(self.teacher_),
@@ -273,7 +310,7 @@ class DistilledRegressor(NeuralRegressor):
             validated=rows.valid is not None,
         )
         first = lessons.encoded(self._heads)
-        valid = None if rows.valid is None else (rows.valid, self._label(rows.valid.X))
+        valid = None if rows.valid is None else (rows.valid, label(rows.valid.X, "valid"))
         train_net(
             student,
             first,
@@ -281,7 +318,8 @@ class DistilledRegressor(NeuralRegressor):
             seed=seed,
             dtype=compute_dtype(rows.train.X),
             reporter=EpochReporter("student", verbose=self.verbose),
-            refresh=lambda: lessons.refreshed(self._heads),
+            checkpoint=folder.checkpoint("student"),
+            refresh=lambda epoch: lessons.refreshed(epoch, self._heads),
         )
         warn_if_constant(student, first, "The student")
         X, labels = lessons.X, lessons.labels
@@ -319,29 +357,29 @@ class DistilledRegressor(NeuralRegressor):
         mean = predicted.pop("mean")
         return mean, {kind: std**2 for kind, std in predicted.items()}
 
-    def _teacher(self, seed: int) -> EnsembleRegressor:
+    def _teacher(self) -> EnsembleRegressor:
         """Return the teacher: a clone to fit, or the fitted one that is frozen."""
         if isinstance(self.teacher, FrozenEstimator):
             frozen: EnsembleRegressor = self.teacher.estimator
             check_is_fitted(frozen)
             return frozen
-        teacher = EnsembleRegressor() if self.teacher is None else clone(self.teacher)
-        if teacher.random_state is None:
-            teacher.set_params(random_state=seed)
-        return teacher
+        return EnsembleRegressor() if self.teacher is None else clone(self.teacher)
 
     def _fitted(
         self,
         teacher: EnsembleRegressor,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        further: dict[str, Any],
+        seed: int,
+        data: dict[str, Any],
+        folder: CheckpointFolder,
     ) -> EnsembleRegressor:
         if isinstance(self.teacher, FrozenEstimator):
             return teacher
+        if teacher.random_state is None:
+            teacher.set_params(random_state=seed)
+        if teacher.checkpoint_dir is None:
+            teacher.set_params(checkpoint_dir=folder.below("teacher"))
         fit = check_memory(self.memory).cache(_fit)
-        fitted: EnsembleRegressor = fit(teacher, X, y, sample_weight, **further)
+        fitted: EnsembleRegressor = fit(teacher, **data)
         return fitted
 
     def _student_net(self, teacher: EnsembleRegressor) -> NeuralNet:
@@ -393,8 +431,6 @@ class DistilledRegressor(NeuralRegressor):
         self, teacher: EnsembleRegressor, augment: Augmentation | None, *, validated: bool
     ) -> None:
         """Raise, before the teacher is trained, what would hinder the student."""
-        if isinstance(self.teacher, FrozenEstimator):
-            self._check_frozen(teacher)
         if self.labels == "measured" and not validated:
             raise ValueError(
                 "labels='measured' says what the student is stopped on, but there are no "
@@ -475,6 +511,12 @@ def _reads_sequences(teacher: EnsembleRegressor) -> bool:
     return any(map(is_sequence_net, teacher.nets())) if shape is None else len(shape) == 2
 
 
-def _fit(teacher: EnsembleRegressor, *args: Any, **kwargs: Any) -> EnsembleRegressor:
+def _fit(teacher: EnsembleRegressor, **data: Any) -> EnsembleRegressor:
     """Fit a teacher; a function of its own, so that a joblib.Memory can cache it."""
-    return teacher.fit(*args, **kwargs)
+    return teacher.fit(**data)
+
+
+def _sample_of(teacher: EnsembleRegressor) -> list[NDArray[Any]]:
+    """Return what tells a fitted teacher from another: the first weights of its members."""
+    weights = (next(net.module_.parameters()) for net in teacher.estimators_)
+    return [weight.detach().cpu().numpy() for weight in weights]

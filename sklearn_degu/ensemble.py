@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from numbers import Integral
+from os import PathLike
 from typing import Any
 
 import joblib
@@ -17,7 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from sklearn_degu._base import NeuralRegressor
-from sklearn_degu._inputs import check_fit_data, check_predict_data, compute_dtype
+from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
+from sklearn_degu._inputs import Samples, check_fit_data, check_predict_data, compute_dtype
 from sklearn_degu._named_nets import NamedNetsMixin
 from sklearn_degu._noise import (
     Aleatoric,
@@ -89,6 +91,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         How many members train at a time in threads or processes, as joblib counts: None is 1
         unless in a :func:`joblib.parallel_config` context, -1 is all cores. Each member computes
         on one thread, so that the result is the same for every ``n_jobs``.
+    checkpoint_dir : str or path-like, default=None
+        A folder in which the fit keeps what it has reached, so that the same fit goes on from
+        there if it was cut off. None keeps nothing.
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, order of the data, dropout and the random validation rows.
     verbose : int, default=0
@@ -165,6 +170,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         validation: Any = None,
         strategy: Strategy = "auto",
         n_jobs: int | None = None,
+        checkpoint_dir: str | PathLike[str] | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -176,6 +182,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.validation = validation
         self.strategy = strategy
         self.n_jobs = n_jobs
+        self.checkpoint_dir = checkpoint_dir
         self.random_state = random_state
         self.verbose = verbose
 
@@ -244,10 +251,20 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             sequences=any(map(is_sequence_net, nets)),
             replicates=replicates,
         )
-        random_state = check_random_state(self.random_state)
-        validation_seed = random_state.randint(MAX_SEED)
-        seeds = random_state.randint(MAX_SEED, size=self.n_estimators)
         given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
+        self._y_ndim = np.asarray(y).ndim
+        with checkpoint_folder(self, {**samples._asdict(), **given._asdict()}) as folder:
+            return self._fit(samples, given, nets, strategy, folder)
+
+    def _fit(
+        self,
+        samples: Samples,
+        given: GivenRows,
+        nets: list[NeuralNet],
+        strategy: Strategy,
+        folder: CheckpointFolder,
+    ) -> EnsembleRegressor:
+        validation_seed, *seeds = folder.kept("seeds", self._drawn_seeds)
         rows = training_rows(self, samples, self.validation, validation_seed, given)
         rows.check_measured()
         learned = objective(self.aleatoric, self.likelihood, rows.train)
@@ -262,15 +279,21 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             )
             for i in range(self.n_estimators)
         ]
-        self.estimators_ = self._train(configured, seeds.tolist(), learned, rows, strategy)
+        self.estimators_ = self._train(configured, seeds, learned, rows, strategy, folder)
         self.history_ = tidy_history(self.estimators_)
         self.validation_indices_ = rows.indices
         self.fingerprint_ = None if rows.indices is None else fingerprint(samples.X)
         self.n_replicates_ = learned.n_replicates
         self._remember(rows)
-        self._assemble([learned.heads] * self.n_estimators, y_ndim=np.asarray(y).ndim)
+        self._assemble([learned.heads] * self.n_estimators, self._y_ndim)
         self._noise_map = learned.noise_map(self._moments, rows)
         return self
+
+    def _drawn_seeds(self) -> list[int]:
+        """Return seeds for the validation rows and for every member."""
+        random_state = check_random_state(self.random_state)
+        drawn: list[int] = random_state.randint(MAX_SEED, size=1 + self.n_estimators).tolist()
+        return drawn
 
     @classmethod
     def from_fitted(
@@ -429,6 +452,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         learned: Objective,
         rows: TrainingRows,
         strategy: Strategy,
+        folder: CheckpointFolder,
     ) -> list[NeuralNet]:
         train = learned.rows(rows.train)
         fitted = train_members(
@@ -440,6 +464,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             strategy=strategy,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
+            checkpoint=folder.checkpoint,
         )
         for i, net in enumerate(fitted):
             warn_if_constant(net, train, f"Member {i} of the ensemble", learned.heads.n_targets)

@@ -11,7 +11,7 @@ X = np.arange(12.0).reshape(6, 2)
 UNLABELED = np.full((2, 2), 100.0)
 
 
-def label(rows):
+def label(rows, what=""):
     """A teacher whose mean is the first column and whose deviation is the second."""
     return {"mean": rows[:, :1], "epistemic": 1 + np.abs(rows[:, 1:])}
 
@@ -32,7 +32,9 @@ def heads_of(taught):
 def test_without_augmentation_the_training_rows_are_shown_in_every_epoch():
     taught = lessons()
     np.testing.assert_array_equal(taught.X, X)
-    assert all(taught.refreshed(heads_of(taught)) is None for _ in range(2 * EPOCHS_A_COPY))
+    assert all(
+        taught.refreshed(epoch, heads_of(taught)) is None for epoch in range(2 * EPOCHS_A_COPY)
+    )
 
 
 def test_edited_copies_are_shown_instead_of_the_training_rows():
@@ -45,14 +47,14 @@ def test_edited_copies_are_shown_instead_of_the_training_rows():
 def test_a_new_copy_comes_every_few_epochs():
     taught = lessons(noisy)
     heads = heads_of(taught)
-    news = [taught.refreshed(heads) is not None for _ in range(2 * EPOCHS_A_COPY + 1)]
+    news = [taught.refreshed(epoch, heads) is not None for epoch in range(2 * EPOCHS_A_COPY + 1)]
     assert np.flatnonzero(news).tolist() == [EPOCHS_A_COPY, 2 * EPOCHS_A_COPY]
 
 
 def test_a_new_copy_is_labelled_anew():
     taught = lessons(noisy)
     heads = heads_of(taught)
-    rows = [taught.refreshed(heads) for _ in range(EPOCHS_A_COPY + 1)][-1]
+    rows = taught.refreshed(EPOCHS_A_COPY, heads)
     np.testing.assert_allclose(rows.y, heads.encode(label(rows.X)))
 
 
@@ -73,7 +75,7 @@ def test_heads_weigh_as_they_say_in_every_copy():
     taught = lessons(noisy)
     heads = Heads.fit(taught.labels, loss_weights={"epistemic": 3.0})
     first = taught.encoded(heads)
-    later = [taught.refreshed(heads) for _ in range(EPOCHS_A_COPY + 1)][-1]
+    later = taught.refreshed(EPOCHS_A_COPY, heads)
     for rows in (first, later):
         np.testing.assert_array_equal(rows.target_weight, [1, 3])
     assert taught.encoded(heads_of(taught)).target_weight is None

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from sklearn_degu.modules import Dropout
+from sklearn_degu.nets.checkpoints import Checkpoint, NetState, Training
 from sklearn_degu.nets.data import InMemoryBatches, InMemoryDataset, Rows
+from sklearn_degu.nets.interruption import ctrl_c
 from sklearn_degu.nets.net import EpochLoss, InMemoryNet, training_precision
 from sklearn_degu.nets.progress import EpochReporter
 from sklearn_degu.nets.randomness import (
@@ -39,6 +41,7 @@ def train_jointly(
     seeds: Sequence[int],
     dtype: torch.dtype,
     reporters: Sequence[EpochReporter],
+    checkpoint: Checkpoint | None = None,
 ) -> list[NeuralNet]:
     """Train configured nets of one architecture in place, and return them.
 
@@ -55,6 +58,8 @@ def train_jointly(
         What to compute in.
     reporters : sequence of EpochReporter
         Record and report the epochs, net by net.
+    checkpoint : Checkpoint, optional
+        Where the training is kept, and goes on from if it was cut off.
 
     Raises
     ------
@@ -72,7 +77,8 @@ def train_jointly(
             runs.enter_context(training_run(net, reporter))
             initialize(net, train, seed, dtype)
             members.append(_Member(net, train_set, seed))
-        _fit(members, valid_set)
+        with ctrl_c.watched():
+            _fit(members, valid_set, checkpoint or Checkpoint(None))
     return list(nets)
 
 
@@ -88,29 +94,48 @@ class _Member:
     def __init__(self, net: NeuralNet, rows: InMemoryDataset, seed: Seeds) -> None:
         self.net = net
         self.rows = copy.copy(rows)
-        self.rows.generator = torch.Generator().manual_seed(seed.order)
+        order = self.rows.generator = torch.Generator().manual_seed(seed.order)
         device = torch.device(net.device or "cpu")
         self.dropout = torch.Generator(device).manual_seed(seed.dropout)
         self.batches: InMemoryBatches = net.get_iterator(self.rows, training=True)
+        self.training = Training(net, [order, self.dropout])
+        self.finished: NetState | None = None
 
-    def goes_on(self, **datasets: Any) -> bool:
-        """End an epoch; return whether the net trains on."""
+    def begin(self, kept: NetState | None) -> None:
+        """Begin the training, or go on with one that was kept."""
+        self.net.notify("on_train_begin", X=self.rows, y=None)
+        _check_joint(self.net)
+        if kept is not None:
+            self.training.restore(kept)
+            self.finished = kept if kept.finished else None
+
+    def end_epoch(self, **datasets: Any) -> None:
+        """End an epoch, and the training if it was the last."""
         try:
             self.net.notify("on_epoch_end", **datasets)
+            goes_on = len(self.net.history) < self.net.max_epochs
         except KeyboardInterrupt:
             # That is how skorch's callbacks stop a training.
-            return False
-        return bool(len(self.net.history) < self.net.max_epochs)
+            if ctrl_c.pressed:
+                raise
+            goes_on = False
+        if not goes_on:
+            self.net.notify("on_train_end", X=self.rows, y=None)
+            self.finished = self.training.finished()
+
+    def state(self) -> NetState:
+        """Return what a checkpoint keeps of the member."""
+        return self.finished or self.training.state()
 
 
-def _fit(members: list[_Member], valid_set: InMemoryDataset | None) -> None:
-    for member in members:
-        member.net.notify("on_train_begin", X=member.rows, y=None)
-        _check_joint(member.net)
+def _fit(members: list[_Member], valid_set: InMemoryDataset | None, checkpoint: Checkpoint) -> None:
+    for member, kept in zip(members, checkpoint.load(len(members)), strict=True):
+        member.begin(kept)
     # What all members compute, without weights.
     skeleton = copy.deepcopy(_ModuleAndLoss(members[0].net)).to("meta")
-    active = members
-    while active:
+    while active := [member for member in members if member.finished is None]:
+        if checkpoint.is_due:
+            checkpoint.save(member.state() for member in members)
         datasets = [{"dataset_train": m.rows, "dataset_valid": valid_set} for m in active]
         for member, sets in zip(active, datasets, strict=True):
             member.net.notify("on_epoch_begin", **sets)
@@ -119,11 +144,9 @@ def _fit(members: list[_Member], valid_set: InMemoryDataset | None) -> None:
         if valid_set is not None:
             _validate(stack, valid_set)
         stack.release()
-        going_on = [m.goes_on(**sets) for m, sets in zip(active, datasets, strict=True)]
-        for member, goes_on in zip(active, going_on, strict=True):
-            if not goes_on:
-                member.net.notify("on_train_end", X=member.rows, y=None)
-        active = [member for member, goes_on in zip(active, going_on, strict=True) if goes_on]
+        for member, sets in zip(active, datasets, strict=True):
+            member.end_epoch(**sets)
+    checkpoint.save(member.state() for member in members)
 
 
 def _train_epoch(stack: _Stack) -> None:

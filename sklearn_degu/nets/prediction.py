@@ -108,7 +108,7 @@ def warn_if_constant(net: NeuralNet, train: Rows, who: str, n_outputs: int | Non
             "although the targets vary: it has learned nothing. Try another learning rate or "
             "more epochs, and check that X and y belong together.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -24,6 +24,10 @@ HISTORY_DTYPE = np.dtype(
 )
 
 
+class TrainingAbandonedError(Exception):
+    """Another net's training, or the user, has put an end to all of them."""
+
+
 class EpochReporter(Callback):
     """Record the learning rate, refuse a diverged loss, and print where the training is.
 
@@ -37,10 +41,14 @@ class EpochReporter(Callback):
         Print a line at the end of a net's training (1) or of every epoch (2).
     """
 
+    # It is of this run and not of the training, so that no checkpoint holds it.
+    outlives_checkpoints = True
+
     def __init__(self, name: str = "net", n_waiting: float = 0, verbose: int = 0) -> None:
         self.name = name
         self.n_waiting = n_waiting
         self.verbose = verbose
+        self.is_abandoned = False
 
     def added_to(self, callbacks: Any) -> Any:
         """Return a net's ``callbacks`` parameter with this callback in front.
@@ -49,6 +57,11 @@ class EpochReporter(Callback):
         """
         others = [] if callbacks in (None, "disable") else callbacks
         return [("epoch_reporter", self), *others]
+
+    def on_batch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Stop a training that nobody waits for any more."""
+        if self.is_abandoned:
+            raise TrainingAbandonedError
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Record the learning rate of the epoch, before a schedule changes it."""

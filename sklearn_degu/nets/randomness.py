@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -68,20 +68,33 @@ def global_generator(seed: int, device: torch.device | None = None) -> Iterator[
         yield
 
 
-def random_stream(net: NeuralNet, seed: int, device: torch.device) -> AbstractContextManager[None]:
+@contextmanager
+def random_stream(
+    net: NeuralNet, seed: int, device: torch.device
+) -> Iterator[list[torch.Generator]]:
     """Give a net's random layers a stream of their own for the length of a training run.
 
     Our :class:`~sklearn_degu.modules.Dropout` draws from a generator of the net's own. A net with
     other random layers, or a loader of the user's, is trained under a lock, on the global
-    generator.
+    generator. The block is given the generators that are drawn from.
     """
     if draws_globally(net.module_) or not is_served_from_memory(net):
-        return global_generator(seed, device)
+        with global_generator(seed, device):
+            yield _global_generators(device)
+        return
     generator = torch.Generator(device).manual_seed(seed)
     for layer in net.module_.modules():
         if isinstance(layer, Dropout):
             layer.generator = generator
-    return nullcontext()
+    yield [generator]
+
+
+def _global_generators(device: torch.device) -> list[torch.Generator]:
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
+    return generators
 
 
 def draws_globally(module: nn.Module) -> bool:

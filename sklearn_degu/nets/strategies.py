@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -12,6 +12,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from skorch import NeuralNet
 
 from sklearn_degu.modules import MLP
+from sklearn_degu.nets.checkpoints import Checkpoint
 from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.joint import can_train_jointly, train_jointly
 from sklearn_degu.nets.progress import EpochReporter
@@ -73,6 +74,7 @@ def train_members(
     strategy: Strategy,
     n_jobs: int | None,
     verbose: int,
+    checkpoint: Callable[[str], Checkpoint | None] = lambda name: None,
 ) -> list[NeuralNet]:
     """Return configured nets after training, each from its seed.
 
@@ -92,6 +94,8 @@ def train_members(
         Members at a time, in threads or processes.
     verbose : int
         Print a line for every member (1) or every epoch (2).
+    checkpoint : callable, optional
+        Returns where the training of a name is kept.
     """
     side_by_side = strategy in ("threads", "processes")
     n_workers = min(effective_n_jobs(n_jobs), len(nets)) if side_by_side else 1
@@ -101,11 +105,33 @@ def train_members(
         for i, n_waiting in enumerate(reversed(waiting))
     ]
     if strategy == "joint":
-        return train_jointly(nets, train, valid, seeds=seeds, dtype=dtype, reporters=reporters)
-    parallel = Parallel(n_jobs=n_jobs, prefer=strategy) if side_by_side else Parallel(n_jobs=1)
-    with one_intra_op_thread:
-        fitted: list[NeuralNet] = parallel(
-            delayed(train_net)(net, train, valid, seed=seed, dtype=dtype, reporter=reporter)
-            for net, seed, reporter in zip(nets, seeds, reporters, strict=True)
+        return train_jointly(
+            nets,
+            train,
+            valid,
+            seeds=seeds,
+            dtype=dtype,
+            reporters=reporters,
+            checkpoint=checkpoint("members"),
         )
+    parallel = Parallel(n_jobs=n_jobs, prefer=strategy) if side_by_side else Parallel(n_jobs=1)
+    try:
+        with one_intra_op_thread:
+            fitted: list[NeuralNet] = parallel(
+                delayed(train_net)(
+                    net,
+                    train,
+                    valid,
+                    seed=seed,
+                    dtype=dtype,
+                    reporter=reporter,
+                    checkpoint=checkpoint(f"member-{i}"),
+                )
+                for i, (net, seed, reporter) in enumerate(zip(nets, seeds, reporters, strict=True))
+            )
+    except BaseException:
+        # Threads that nobody waits for would train on.
+        for reporter in reporters:
+            reporter.is_abandoned = True
+        raise
     return fitted

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from sklearn.base import clone
 from skorch import NeuralNet
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch import nn
 
+from sklearn_degu.nets.checkpoints import Checkpoint, Training
 from sklearn_degu.nets.data import InMemoryDataset, Rows
+from sklearn_degu.nets.interruption import ctrl_c
 from sklearn_degu.nets.progress import EpochReporter
 from sklearn_degu.nets.randomness import (
     Seeds,
@@ -31,7 +35,8 @@ def train_net(
     seed: int,
     dtype: torch.dtype,
     reporter: EpochReporter,
-    refresh: Callable[[], Rows | None] | None = None,
+    checkpoint: Checkpoint | None = None,
+    refresh: Callable[[int], Rows | None] | None = None,
 ) -> NeuralNet:
     """Train a configured net in place and return it.
 
@@ -49,9 +54,11 @@ def train_net(
         What to compute in.
     reporter : EpochReporter
         Records the epochs and reports them.
+    checkpoint : Checkpoint, optional
+        Where the training is kept, and goes on from if it was cut off.
     refresh : callable, optional
-        Called at the start of every epoch; returns the rows to go on with, or None to keep those
-        that there are.
+        Called with the index of every epoch at its start; returns the rows to go on with, or None
+        to keep those that there are.
 
     Raises
     ------
@@ -62,16 +69,18 @@ def train_net(
     with one_intra_op_thread, training_run(net, reporter):
         initialize(net, train, seeds, dtype)
         device = torch.device(net.device or "cpu")
+        order = torch.Generator().manual_seed(seeds.order)
         train_set = InMemoryDataset(
             *train,
             dtype=dtype,
             device=device,
-            generator=torch.Generator().manual_seed(seeds.order),
-            refresh=refresh,
+            generator=order,
+            refresh=None if refresh is None else lambda: refresh(len(net.history) - 1),
         )
         valid_set = None if valid is None else InMemoryDataset(*valid, dtype=dtype, device=device)
-        with random_stream(net, seeds.dropout, device):
-            _fit_loop(net, train_set, valid_set)
+        with random_stream(net, seeds.dropout, device) as generators:
+            training = Training(net, [order, *generators])
+            _fit_loop(training, train_set, valid_set, checkpoint or Checkpoint(None))
     return net
 
 
@@ -108,21 +117,52 @@ def _prepare_module(module: nn.Module, train: Rows, dtype: torch.dtype) -> None:
 
 
 def _fit_loop(
-    net: NeuralNet, train_set: InMemoryDataset, valid_set: InMemoryDataset | None
+    training: Training,
+    train_set: InMemoryDataset,
+    valid_set: InMemoryDataset | None,
+    checkpoint: Checkpoint,
 ) -> None:
+    net = training.net
+    [kept] = checkpoint.load(n_nets=1)
+    if kept is not None and kept.finished:
+        training.restore(kept)
+        return
     net.train_split = None if valid_set is None else predefined_split(valid_set)
     net.notify("on_train_begin", X=train_set, y=None)
-    try:
-        net.fit_loop(train_set)
-    except KeyboardInterrupt:
-        # skorch's callbacks stop a training by KeyboardInterrupt, as does a user's Ctrl-C. The
-        # callbacks do it behind the last batch of an epoch; anything earlier is the user.
-        last_count = "train_batch_count" if valid_set is None else "valid_batch_count"
-        if not net.history or last_count not in net.history[-1]:
-            raise
-    finally:
-        net.train_split = None
+    if kept is not None:
+        training.restore(kept)
+    elif checkpoint.is_due:
+        # What cannot be kept is refused now and not an epoch later.
+        training.state()
+    net.callbacks_.append(("keeper", _Keeper(training, checkpoint)))
+    with ctrl_c.watched():
+        try:
+            net.fit_loop(train_set, epochs=net.max_epochs - len(net.history))
+        except KeyboardInterrupt:
+            # skorch's callbacks stop a training by KeyboardInterrupt, as does a user's Ctrl-C.
+            # The callbacks do it behind the last batch of an epoch.
+            last_count = "train_batch_count" if valid_set is None else "valid_batch_count"
+            if ctrl_c.pressed or not net.history or last_count not in net.history[-1]:
+                raise
+        finally:
+            net.train_split = None
     net.notify("on_train_end", X=train_set, y=None)
+    checkpoint.save([training.finished()])
+
+
+class _Keeper(Callback):
+    """Keep the training behind every epoch; the last callback, which sees what the others did."""
+
+    outlives_checkpoints = True
+
+    def __init__(self, training: Training, checkpoint: Checkpoint) -> None:
+        self.training = training
+        self.checkpoint = checkpoint
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Keep the training, unless that was done a moment ago."""
+        if self.checkpoint.is_due:
+            self.checkpoint.save(training.state() for training in [self.training])
 
 
 def forget_training(net: NeuralNet) -> None:

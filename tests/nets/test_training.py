@@ -1,5 +1,8 @@
 """How one net is trained."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -174,8 +177,19 @@ class TestStopping:
         with pytest.raises(KeyboardInterrupt):
             train(tiny_net(callbacks=[callback]), valid=rows(9))
 
+    def test_by_ctrl_c_at_the_end_of_an_epoch_is_not_taken_for_a_callbacks(self):
+        class CtrlC(Callback):
+            def on_epoch_end(self, net, **kwargs):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_net(callbacks=[CtrlC()]))
+        with pytest.raises(KeyboardInterrupt):
+            tiny_ensemble(tiny_net(callbacks=[CtrlC()]), strategy="joint").fit(*rows(9)[:2])
+        assert len(train(tiny_net(max_epochs=9, callbacks=[StopAfterTwo()])).history) == 2
+
     def test_by_ctrl_c_before_the_first_epoch_is_not_swallowed(self, monkeypatch):
-        def interrupt(net, *args):
+        def interrupt(net, *args, **kwargs):
             raise KeyboardInterrupt
 
         monkeypatch.setattr("skorch.NeuralNet.fit_loop", interrupt)
