@@ -19,6 +19,7 @@ from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.checkpoints import Checkpoint
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.losses import HeadLoss
+from sklearn_degu.nets.memory import check_training_memory
 from sklearn_degu.nets.prediction import warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
 from sklearn_degu.nets.randomness import MAX_SEED
@@ -168,13 +169,14 @@ class SingleNetRegressor(NeuralRegressor):
             loss_params=self._loss_params(),
         )
         self._check_configured(configured)
-        train = learned.rows(rows.train)
+        train, dtype = learned.rows(rows.train), compute_dtype(rows.train.X)
+        check_training_memory(configured, train, dtype)
         fitted = train_net(
             configured,
             train,
             None if rows.valid is None else learned.rows(rows.valid),
             seed=seed,
-            dtype=compute_dtype(rows.train.X),
+            dtype=dtype,
             reporter=EpochReporter("net", verbose=self.verbose),
             checkpoint=checkpoint,
         )

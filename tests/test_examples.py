@@ -308,3 +308,16 @@ def test_conformal_coverage_refuses_options_that_do_not_fit(conformal, capsys, o
     with pytest.raises(SystemExit):
         conformal.main(options)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_cluster_trains_and_goes_on_from_its_checkpoints(tmp_path):
+    pytest.importorskip("dask.distributed")
+    small = ["--rows", "300", "--members", "2", "--epochs", "2", "--width", "0.05"]
+    options = [*small, "--workers", "2", "--checkpoint-dir", "kept"]
+    for _ in range(2):
+        run = run_example(EXAMPLES / "dask_cluster.py", *options, folder=tmp_path)
+        assert run.returncode == 0, run.stderr
+        assert "2 workers" in run.stdout
+        assert re.search(r"R2 of the student on 30 sequences .*: -?\d", run.stdout)
+    assert (tmp_path / "kept" / "teacher" / "fit.json").exists()

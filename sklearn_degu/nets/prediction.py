@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -48,8 +49,28 @@ def forward(net: NeuralNet, X: NDArray[Any]) -> NDArray[np.float64]:
     ValueError
         If the net does not return one row of outputs for every row of X.
     """
-    device, dtype = torch.device(net.device or "cpu"), compute_dtype(net)
+    device = torch.device(net.device or "cpu")
     batch_size = _batch_size(net, X, device)
+    while True:
+        try:
+            return _forward(net, X, device, batch_size)
+        except torch.OutOfMemoryError:
+            if batch_size == 1:
+                raise
+            batch_size = math.ceil(batch_size / 2)
+            warnings.warn(
+                f"The memory of {device} is too small for a batch of the net's predictions; they "
+                f"go on with batches of {batch_size}. Set iterator_valid__batch_size on the net "
+                "to begin with that.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def _forward(
+    net: NeuralNet, X: NDArray[Any], device: torch.device, batch_size: int
+) -> NDArray[np.float64]:
+    dtype = compute_dtype(net)
 
     def outputs_from(start: int) -> NDArray[np.float64]:
         batch = as_tensor(X[start : start + batch_size]).to(device).to(dtype)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, get_args
 
 import torch
-from joblib import effective_n_jobs
+from joblib import effective_n_jobs, parallel_config
+from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from skorch import NeuralNet
 
@@ -15,6 +17,7 @@ from sklearn_degu.modules import MLP
 from sklearn_degu.nets.checkpoints import Checkpoint
 from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.joint import can_train_jointly, train_jointly
+from sklearn_degu.nets.memory import check_training_memory
 from sklearn_degu.nets.progress import EpochReporter
 from sklearn_degu.nets.randomness import may_draw_globally, one_intra_op_thread
 from sklearn_degu.nets.training import train_net
@@ -104,6 +107,9 @@ def train_members(
         EpochReporter(f"member {i + 1}/{len(nets)}", n_waiting, verbose)
         for i, n_waiting in enumerate(reversed(waiting))
     ]
+    at_once = len(nets) if strategy == "joint" else n_workers
+    mend = 'Lower batch_size, or train fewer nets at a time (n_jobs, or strategy="loop").'
+    check_training_memory(nets[0], train, dtype, n_at_once=1 if _dask() else at_once, mend=mend)
     if strategy == "joint":
         return train_jointly(
             nets,
@@ -114,9 +120,11 @@ def train_members(
             reporters=reporters,
             checkpoint=checkpoint("members"),
         )
-    parallel = Parallel(n_jobs=n_jobs, prefer=strategy) if side_by_side else Parallel(n_jobs=1)
+    if strategy == "processes":
+        _take_turns_on_gpus(nets)
     try:
-        with one_intra_op_thread:
+        with one_intra_op_thread, _everywhere(train, valid):
+            parallel = Parallel(n_jobs, prefer=strategy) if side_by_side else Parallel(n_jobs=1)
             fitted: list[NeuralNet] = parallel(
                 delayed(train_net)(
                     net,
@@ -135,3 +143,32 @@ def train_members(
             reporter.is_abandoned = True
         raise
     return fitted
+
+
+def _take_turns_on_gpus(nets: Sequence[NeuralNet]) -> None:
+    """Give nets that ask for any GPU those that there are, one after another."""
+    n_gpus = torch.cuda.device_count()
+    for i, net in enumerate(nets):
+        if str(net.device) == "cuda" and n_gpus > 1:
+            net.set_params(device=f"cuda:{i % n_gpus}")
+
+
+def _dask() -> Any:
+    """Return joblib's backend if it is a dask cluster, else None."""
+    backend, _ = get_active_backend()
+    return backend if type(backend).__name__ == "DaskDistributedBackend" else None
+
+
+def _everywhere(*data: Rows | None) -> AbstractContextManager[Any]:
+    """Have joblib send data to all workers of a dask cluster, once, and not with every task.
+
+    Where every worker has them, none takes them along when it dies.
+    """
+    backend = _dask()
+    if backend is None:
+        return nullcontext()
+    scatter = [rows for rows in data if rows is not None]
+    configured: AbstractContextManager[Any] = parallel_config(
+        "dask", client=backend.client, scatter=scatter, **backend.submit_kwargs
+    )
+    return configured
