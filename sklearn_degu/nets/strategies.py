@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal, get_args
 
 import torch
@@ -100,17 +100,13 @@ def train_members(
     checkpoint : callable, optional
         Returns where the training of a name is kept.
     """
-    side_by_side = strategy in ("threads", "processes")
+    joint, side_by_side = strategy == "joint", strategy in ("threads", "processes")
     n_workers = min(effective_n_jobs(n_jobs), len(nets)) if side_by_side else 1
-    waiting = [0 if strategy == "joint" else i / n_workers for i in range(len(nets))]
-    reporters = [
-        EpochReporter(f"member {i + 1}/{len(nets)}", n_waiting, verbose)
-        for i, n_waiting in enumerate(reversed(waiting))
-    ]
-    at_once = len(nets) if strategy == "joint" else n_workers
+    at_once = len(nets) if joint else n_workers
     mend = 'Lower batch_size, or train fewer nets at a time (n_jobs, or strategy="loop").'
     check_training_memory(nets[0], train, dtype, n_at_once=1 if _dask() else at_once, mend=mend)
-    if strategy == "joint":
+    reporters = _reporters(len(nets), at_once, verbose)
+    if joint:
         return train_jointly(
             nets,
             train,
@@ -122,27 +118,42 @@ def train_members(
         )
     if strategy == "processes":
         _take_turns_on_gpus(nets)
+    tasks = [
+        delayed(train_net)(
+            net,
+            train,
+            valid,
+            seed=seed,
+            dtype=dtype,
+            reporter=reporter,
+            checkpoint=checkpoint(f"member-{i}"),
+        )
+        for i, (net, seed, reporter) in enumerate(zip(nets, seeds, reporters, strict=True))
+    ]
+    with one_intra_op_thread, _everywhere(train, valid), _abandoned_on_error(reporters):
+        parallel = Parallel(n_jobs, prefer=strategy) if side_by_side else Parallel(n_jobs=1)
+        fitted: list[NeuralNet] = parallel(tasks)
+    return fitted
+
+
+def _reporters(n_nets: int, at_once: int, verbose: int) -> list[EpochReporter]:
+    """Return what reports on each net: its name, and how many trainings come after it."""
+    waiting = [(n_nets - 1 - i) / at_once if at_once < n_nets else 0 for i in range(n_nets)]
+    return [
+        EpochReporter(f"member {i + 1}/{n_nets}", n_waiting, verbose)
+        for i, n_waiting in enumerate(waiting)
+    ]
+
+
+@contextmanager
+def _abandoned_on_error(reporters: Sequence[EpochReporter]) -> Iterator[None]:
+    """Stop the trainings in other threads, which nobody waits for any more, after an error."""
     try:
-        with one_intra_op_thread, _everywhere(train, valid):
-            parallel = Parallel(n_jobs, prefer=strategy) if side_by_side else Parallel(n_jobs=1)
-            fitted: list[NeuralNet] = parallel(
-                delayed(train_net)(
-                    net,
-                    train,
-                    valid,
-                    seed=seed,
-                    dtype=dtype,
-                    reporter=reporter,
-                    checkpoint=checkpoint(f"member-{i}"),
-                )
-                for i, (net, seed, reporter) in enumerate(zip(nets, seeds, reporters, strict=True))
-            )
+        yield
     except BaseException:
-        # Threads that nobody waits for would train on.
         for reporter in reporters:
             reporter.is_abandoned = True
         raise
-    return fitted
 
 
 def _take_turns_on_gpus(nets: Sequence[NeuralNet]) -> None:
