@@ -12,12 +12,14 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone, is_regressor
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import Tags, check_array, check_random_state, get_tags, indexable
+from sklearn.utils import Tags, check_random_state, get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
+from sklearn_degu._numbers import check_groups, check_rows
 from sklearn_degu._splitting import HoldOut, take_params, take_rows
+from sklearn_degu._targets import check_measurements
 from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.uncertainty import Array, Kind
 
@@ -84,8 +86,10 @@ class CalibratedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         # Before a long training, not after it.
-        check_targets(y)
-        X, y, groups = indexable(X, y, groups)
+        n_rows = len(check_targets(y))
+        check_rows(X, "X")
+        X, y = indexable(X, y)
+        groups = check_groups(groups, n_rows)
         if isinstance(self.estimator, FrozenEstimator):
             check_is_fitted(self.estimator)
             self.estimator_ = self.estimator
@@ -262,18 +266,10 @@ def check_targets(y: Any) -> Array:
 
     Raises
     ------
-    ValueError
-        If there are none, or they are infinite or no numbers.
+    TypeError, ValueError
+        If there are none, if they have more than two axes, or are infinite or no numbers.
     """
-    checked: Array = check_array(
-        y,
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite="allow-nan",
-        input_name="y",
-    )
-    return checked
+    return check_measurements(y)
 
 
 def last_step(estimator: Any) -> Any:

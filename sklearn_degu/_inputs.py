@@ -9,13 +9,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, validate_data
 
+from sklearn_degu._numbers import as_array, check_groups, read_as_numbers
 from sklearn_degu._replicates import check_replicates
+from sklearn_degu._targets import check_training_targets, check_weight
 
 # Codes stay as they are and are cast batch by batch; everything else is computed with as given.
 _DTYPES = (np.float64, np.float32, np.uint8, np.int8, np.bool_)
+
+
+_MAX_AXES = 3
+
+# Numbers that are written without a digit.
+_NUMBERS = ("nan", "inf", "-inf")
 
 
 class Samples(NamedTuple):
@@ -80,12 +87,13 @@ def check_fit_data(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None."
         )
     rows, shape = _flat_rows(X, sequences)
-    checked = validate_data(estimator, rows, dtype=_DTYPES, accept_sparse=False)
+    with read_as_numbers(rows, "X"):
+        checked = validate_data(estimator, rows, dtype=_DTYPES, accept_sparse=False)
     estimator.input_shape_ = shape or _shape_of(checked, sequences)
-    targets = _check_y(y)
-    groups = None if groups is None else np.asarray(groups)
-    check_consistent_length(checked, targets, groups)
-    weight = _check_weight(sample_weight, len(checked))
+    targets = check_training_targets(y)
+    check_consistent_length(checked, targets)
+    groups = check_groups(groups, len(checked))
+    weight = check_weight(sample_weight, len(checked))
     # One order in memory, so that sums over it round alike.
     inputs = _compact(np.ascontiguousarray(checked).reshape(-1, *estimator.input_shape_))
     measured = check_replicates(replicates, targets, "y")
@@ -110,9 +118,9 @@ def check_more_rows(
     """
     try:
         rows = check_predict_data(estimator, X)
-        targets = np.zeros((len(rows), 0)) if y is None else _check_y(y)
+        targets = np.zeros((len(rows), 0)) if y is None else check_training_targets(y)
         check_consistent_length(rows, targets)
-        weight = _check_weight(sample_weight, len(rows))
+        weight = check_weight(sample_weight, len(rows))
         measured = check_replicates(replicates, targets, "y_val")
     except ValueError as error:
         raise ValueError(f"{name} cannot be used with the training rows: {error}") from error
@@ -134,7 +142,8 @@ def check_predict_data(estimator: BaseEstimator, X: Any) -> NDArray[Any]:
             f"X has samples of shape {shape}, but {type(estimator).__name__} was fitted on "
             f"samples of shape {expected}."
         )
-    checked = validate_data(estimator, rows, dtype=_DTYPES, accept_sparse=False, reset=False)
+    with read_as_numbers(rows, "X"):
+        checked = validate_data(estimator, rows, dtype=_DTYPES, accept_sparse=False, reset=False)
     shaped: NDArray[Any] = checked.reshape(-1, *expected)
     return shaped
 
@@ -146,15 +155,12 @@ def compute_dtype(X: NDArray[Any]) -> torch.dtype:
 
 def _flat_rows(X: Any, sequences: bool) -> tuple[Any, tuple[int, ...] | None]:
     """Return X with two axes for scikit-learn's checks, and the shape of a 3-D X's rows."""
-    if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
     _refuse_strings(X)
-    if hasattr(X, "iloc") or getattr(X, "ndim", None) == 2:
-        return X, None
-    array = X if hasattr(X, "toarray") else _as_array(X)
+    with read_as_numbers(X, "X"):
+        array = _with_axes(X)
     _refuse_strings(array)
-    n_axes = getattr(array, "ndim", 2)
-    if n_axes > 3:
+    n_axes = array.ndim
+    if n_axes > _MAX_AXES:
         raise ValueError(
             f"X must have shape (n_samples, n_features) or (n_samples, channels, length), got "
             f"{array.shape}."
@@ -170,26 +176,23 @@ def _flat_rows(X: Any, sequences: bool) -> tuple[Any, tuple[int, ...] | None]:
     return np.ascontiguousarray(array).reshape(n, channels * length), (channels, length)
 
 
-def _as_array(X: Any) -> Any:
-    try:
-        return np.asarray(X)
-    except ValueError as error:
-        raise ValueError(
-            "X is ragged: its samples differ in shape. Sequences of unequal length are padded or "
-            "trimmed by SequenceEncoder."
-        ) from error
+def _with_axes(X: Any) -> Any:
+    """Return X itself if it says how many axes it has and scikit-learn reads it, else an array."""
+    if isinstance(X, torch.Tensor):
+        return X.detach().cpu().numpy()
+    is_read = hasattr(X, "iloc") or hasattr(X, "toarray") or isinstance(X, np.ndarray)
+    return X if is_read and np.ndim(X) else as_array(X, "X")
 
 
 def _refuse_strings(X: Any) -> None:
-    if hasattr(X, "toarray"):
-        return
+    """Refuse sequences that were not encoded; other text is refused where numbers are read."""
     first = X
-    for _ in range(2):
-        if isinstance(first, (str, bytes)) or not hasattr(first, "__len__") or len(first) == 0:
+    for _ in range(_MAX_AXES):
+        nested = hasattr(first, "iloc") or isinstance(first, list | tuple | np.ndarray)
+        if not nested or getattr(first, "ndim", 1) == 0 or len(first) == 0:
             break
-        values = first.iloc if hasattr(first, "iloc") else first
-        first = values[0] if not isinstance(first, dict) else first
-    if isinstance(first, (str, bytes)) and not _is_number(first):
+        first = first.iloc[0] if hasattr(first, "iloc") else first[0]
+    if isinstance(first, str | bytes) and not _is_number(first):
         raise ValueError(
             f"X holds strings (first: {first[:20]!r}). Encode DNA sequences first: put "
             "SequenceEncoder() before the estimator in a Pipeline. Further rows passed to fit need "
@@ -198,11 +201,9 @@ def _refuse_strings(X: Any) -> None:
 
 
 def _is_number(text: str | bytes) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    """Whether text is a number, or meant to be one, such as "0,5" or "chr1"."""
+    letters = text.decode("latin-1") if isinstance(text, bytes) else text
+    return letters.strip().lower() in _NUMBERS or any(map(str.isdigit, letters))
 
 
 def _shape_of(rows: NDArray[Any], sequences: bool) -> tuple[int, ...]:
@@ -251,52 +252,3 @@ def _in_parts(X: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 def _without_zero_weights(samples: Samples) -> Samples:
     return samples if samples.weight is None else samples.take(np.flatnonzero(samples.weight))
-
-
-def _check_y(y: Any) -> NDArray[np.float64]:
-    """Return targets of shape (n, n_targets)."""
-    checked = check_array(
-        y,
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite="allow-nan",
-        input_name="y",
-    )
-    if checked.ndim > 2:
-        raise ValueError(
-            f"y must have shape (n_samples,) or (n_samples, n_targets), got {checked.shape}."
-        )
-    targets: NDArray[np.float64] = checked.reshape(len(checked), -1)
-    empty = np.flatnonzero(np.isnan(targets).all(axis=1))
-    if len(empty):
-        raise ValueError(
-            f"y has {len(empty)} rows without any measurement (NaN in every target), the first "
-            f"is row {empty[0]}. Leave these rows out; the student can use their sequences as "
-            "X_unlabeled."
-        )
-    return targets
-
-
-def _check_weight(sample_weight: Any, n_rows: int) -> NDArray[np.float64] | None:
-    if sample_weight is None:
-        return None
-    weight: NDArray[np.float64] = check_array(
-        sample_weight,
-        dtype=np.float64,
-        ensure_2d=False,
-        ensure_all_finite=False,
-        ensure_min_samples=0,
-        input_name="sample_weight",
-    )
-    if weight.ndim == 0:
-        weight = np.full(n_rows, float(weight))
-    if weight.shape != (n_rows,):
-        raise ValueError(
-            f"sample_weight.shape == {weight.shape}, expected ({n_rows},): one weight a sample."
-        )
-    if not np.isfinite(weight).all() or (weight < 0).any():
-        raise ValueError("sample_weight must be finite and not negative.")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for every sample; some must be positive.")
-    return weight

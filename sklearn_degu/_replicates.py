@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
 
+from sklearn_degu._numbers import as_floats
 from sklearn_degu.uncertainty import Array
 
 # How far outside its replicates y may lie for honest reasons, such as pseudo-counts or shrinkage,
@@ -34,14 +34,7 @@ def check_replicates(replicates: Any, y: Array, name: str) -> Array | None:
     """
     if replicates is None:
         return None
-    checked: Array = check_array(
-        replicates,
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite="allow-nan",
-        input_name="replicates",
-    )
+    checked: Array = as_floats(replicates, "replicates", finite="allow-nan")
     n_rows, n_targets = y.shape
     if checked.ndim == 2 and n_targets == 1:
         checked = checked[:, np.newaxis]

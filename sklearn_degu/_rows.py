@@ -65,7 +65,7 @@ def _as_bytes(rows: NDArray[Any]) -> Iterator[memoryview]:
         return
     # Zero is added because -0.0 equals 0.0 and differs from it in a bit.
     with np.errstate(over="ignore"):
-        singles = rows.astype("<f4") + np.float32(0)
+        singles = rows.astype("<f4", order="C") + np.float32(0)
     small = np.clip(singles, 0, 255).astype(np.uint8)
     fits = (small == singles).all(axis=1)
     for fit, short, long in zip(fits, small, singles, strict=True):

@@ -205,7 +205,7 @@ class TestReplicates:
             (lambda R: R[:, np.newaxis, :1], "learn the noise by aleatoric='heteroscedastic'"),
             (lambda R: changed(R, np.inf), "Input replicates contains infinity"),
             (lambda R: np.full((40, 3), "high"), "could not convert string to float"),
-            (lambda R: [*R[:39].tolist(), [1.0]], "inhomogeneous"),
+            (lambda R: [*R[:39].tolist(), [1.0]], "replicates is ragged: its samples differ"),
             (lambda R: np.full((40, 3), np.nan), "no training row with two replicates or more"),
             (lambda R: np.where([True, False, False], R, np.nan), "Target 0 has no training row"),
             (lambda R: np.tile(R[:, :1], 3), "target 0 agree exactly .* different measurements"),

@@ -89,3 +89,8 @@ def test_every_process_gives_the_same_hash():
 def test_a_table_in_another_float_width_has_the_same_hashes():
     X = np.random.default_rng(0).normal(size=(20, 3))
     np.testing.assert_array_equal(row_hashes(X), row_hashes(X.astype(np.float32)))
+
+
+def test_a_table_in_fortran_order_has_the_same_hashes():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    np.testing.assert_array_equal(row_hashes(np.asfortranarray(X)), row_hashes(X))

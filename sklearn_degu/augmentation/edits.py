@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from sklearn_degu.sequences import mutate, recombine, reverse_complement
+from sklearn_degu.sequences._one_hot import check_one_hot_shape
 
 
 class SequenceEdits(BaseEstimator):
@@ -67,10 +68,18 @@ class SequenceEdits(BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If X does not hold numbers, or generator is none.
         ValueError
             If X is not one-hot, or a parameter is no probability.
         """
         self._check_probabilities()
+        if not isinstance(generator, np.random.Generator):
+            raise TypeError(
+                "generator must be a numpy Generator, such as numpy.random.default_rng(0), got "
+                f"{generator!r}."
+            )
+        X = check_one_hot_shape(X)
         varies = _varying_positions(X)
         first, last = np.flatnonzero(varies)[[0, -1]]
         edited = recombine(X, random_state=generator)

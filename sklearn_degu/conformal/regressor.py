@@ -13,6 +13,7 @@ from sklearn.utils import indexable
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_degu._calibration import CalibratedRegressor, check_regressor, check_targets
+from sklearn_degu._numbers import check_rows
 from sklearn_degu._overlap import describe_overlap
 from sklearn_degu.conformal.conformity import Conformity
 from sklearn_degu.conformal.predicted_rows import predict_rows
@@ -255,6 +256,8 @@ class ConformalRegressor(CalibratedRegressor):
         """
         check_is_fitted(self)
         score, levels = self._checked_params()
+        check_rows(X, "X")
+        check_targets(y)
         X, y = indexable(X, y)
         self._check_unseen(X, held_out=False)
         conformity = self._calibrated(score, levels, X, y)
@@ -285,6 +288,7 @@ class ConformalRegressor(CalibratedRegressor):
             If a row belongs to a group that was not calibrated.
         """
         check_is_fitted(self)
+        check_rows(X, "X")
         (X,) = indexable(X)
         score = self._conformity.score
         rows, shape = predict_rows(self.estimator_, X, score, self._kind, self._likelihood_ratio)

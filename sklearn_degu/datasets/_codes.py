@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_degu._numbers import as_array
+
 Codes = NDArray[np.uint8]
 
 UNKNOWN = 4
@@ -48,7 +50,7 @@ def as_strings(sequences: ArrayLike) -> list[str]:
     TypeError
         If an entry is no string.
     """
-    strings: list[Any] = np.asarray(sequences).ravel().tolist()
+    strings: list[Any] = as_array(sequences, "sequences").ravel().tolist()
     for row, entry in enumerate(strings):
         if not isinstance(entry, str):
             raise TypeError(

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from sklearn_degu._numbers import as_array
+
 from ._codes import UNKNOWN, Codes, as_strings, flat_codes, one_hot_codes
 
 Indices = NDArray[np.int64]
@@ -126,7 +128,7 @@ def warn_if_dominated(labels: Indices, limit: float, shared: str) -> None:
 
 def _read(sequences: ArrayLike, region: slice | None) -> tuple[Codes, Indices]:
     """Return codes with one UNKNOWN after each sequence, and the lengths without it."""
-    X = np.asarray(sequences)
+    X = as_array(sequences, "sequences")
     part = slice(None) if region is None else region
     if X.ndim >= 2 and X.dtype.kind in "biuf":
         codes = one_hot_codes(X)[:, part]

@@ -23,6 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
+from sklearn_degu._numbers import as_array, check_labels
+
 from ._kmers import components, connect, kmer_groups, warn_if_dominated
 
 __all__ = ["GroupHoldOut", "KmerGroupKFold", "kmer_groups"]
@@ -275,13 +277,13 @@ def _check_groups(groups: ArrayLike | None, n_rows: int, who: str) -> NDArray[An
             f"{who} got groups=None, but one label per row was expected. Pass groups= to split "
             "or cross_validate (with metadata routing: params={'groups': ...})."
         )
-    labels = np.asarray(groups)
+    labels = as_array(groups, "groups")
     if labels.shape != (n_rows,):
         raise ValueError(
             f"{who} got groups of shape {labels.shape}, but one label per row, ({n_rows},), was "
             "expected."
         )
-    return labels
+    return check_labels(labels)
 
 
 def _check_present(wanted: list[Any], labels: NDArray[Any]) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
+from sklearn_degu._numbers import as_array, as_floats, check_labels
+
 Array = NDArray[np.float64]
 ResponseMethod = Literal["auto", "predict", "predict_interval"]
 
@@ -64,7 +66,7 @@ class MeasuredTarget:
     """
 
     def __init__(self, y_true: ArrayLike, target: int | None) -> None:
-        measured = np.asarray(y_true, dtype=np.float64)
+        measured = as_floats(y_true, "y_true", finite=False, at_least=0)
         if measured.ndim not in (1, 2):
             raise ValueError(
                 f"y_true must have shape (n,) or (n, n_targets), got {measured.shape}."
@@ -84,7 +86,7 @@ class MeasuredTarget:
 
     def take(self, name: str, values: ArrayLike) -> Array:
         """Return the target's column of ``values``, shaped like y, at the measured rows."""
-        array = np.asarray(values, dtype=np.float64)
+        array = as_floats(values, name, finite=False)
         if _as_columns(array) != self._shape:
             raise ValueError(
                 f"{name} has shape {array.shape}, but y_true has {self._shape[0]} rows and "
@@ -97,15 +99,13 @@ class MeasuredTarget:
 
     def members(self, groups: ArrayLike) -> dict[str, NDArray[np.intp]]:
         """Return which of the measured rows are in each group, in the order of the labels."""
-        labels = np.asarray(groups)
+        labels = as_array(groups, "groups")
         if labels.shape != self._shape[:1]:
             raise ValueError(
                 f"groups has shape {labels.shape}, but y_true has {self._shape[0]} rows: every "
                 "row needs one label."
             )
-        if any(label is None or label != label for label in labels):
-            raise ValueError("groups holds missing labels (None or NaN); give them a name.")
-        of_row = labels[self._rows]
+        of_row = check_labels(labels)[self._rows]
         return {str(name): np.flatnonzero(of_row == name) for name in np.unique(labels)}
 
 
@@ -127,7 +127,7 @@ def _column(target: int | None, n_targets: int) -> int:
 
 def confidence_levels(confidence_level: ArrayLike) -> Array:
     """Return levels of shape (n_levels,), all between 0 and 1."""
-    levels = np.asarray(confidence_level, dtype=np.float64)
+    levels = as_floats(confidence_level, "confidence_level", finite=False, at_least=0)
     if levels.ndim > 1 or levels.size == 0 or not ((levels > 0) & (levels < 1)).all():
         raise ValueError(
             "confidence_level must be a number strictly between 0 and 1, or several; got "
@@ -151,7 +151,7 @@ def gaussian_intervals(
     y_pred: ArrayLike, y_std: ArrayLike, confidence_level: ArrayLike
 ) -> list[Interval]:
     """Return central intervals of normal distributions, one for each level."""
-    mean, std = np.asarray(y_pred, dtype=np.float64), np.asarray(y_std, dtype=np.float64)
+    mean, std = as_floats(y_pred, "y_pred", finite=False), as_floats(y_std, "y_std", finite=False)
     if mean.shape != std.shape:
         raise ValueError(f"y_std has shape {std.shape}, but y_pred has {mean.shape}.")
     if (std < 0).any():
@@ -174,7 +174,8 @@ def given_intervals(
     ValueError
         If there are not as many bounds as levels.
     """
-    lower, upper = np.asarray(y_lower, dtype=np.float64), np.asarray(y_upper, dtype=np.float64)
+    lower = as_floats(y_lower, "y_lower", finite=False)
+    upper = as_floats(y_upper, "y_upper", finite=False)
     levels = confidence_levels(confidence_level)
     if np.ndim(confidence_level) == 0:
         lower, upper = lower[..., np.newaxis], upper[..., np.newaxis]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array
+
+from sklearn_degu._numbers import LARGEST, as_floats
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -31,8 +30,8 @@ def check_predictions(
     ValueError
         If shapes or values are not as described.
     """
-    measured = _floats("y_true", y_true, finite="allow-nan")
-    predicted = _floats("y_pred", y_pred)
+    measured = as_floats(y_true, "y_true", finite="allow-nan")
+    predicted = as_floats(y_pred, "y_pred")
     _check_one_shape(y_true=measured, y_pred=predicted)
     _check_measured(measured, at_least, purpose)
     return measured, predicted
@@ -71,12 +70,14 @@ def check_gaussians(
 
 def check_std(y_std: ArrayLike, *, zero: bool) -> Array:
     """Return finite standard deviations that are positive, or not negative if zero is allowed."""
-    std = _floats("y_std", y_std)
+    std = as_floats(y_std, "y_std")
     _check_one_shape(y_std=std)
     if zero:
         _refuse(std < 0, "y_std must not be negative")
     else:
-        _refuse(std <= 0, "y_std must be positive: put a floor under deviations of zero")
+        rule = "y_std must be positive: put a floor under deviations of zero"
+        # The squares of smaller ones are zero.
+        _refuse(std < 1 / LARGEST, rule)
     return std
 
 
@@ -88,8 +89,8 @@ def check_bounds(y_lower: ArrayLike, y_upper: ArrayLike) -> tuple[Array, Array]:
     ValueError
         If shapes differ, a bound is NaN, or an interval is empty.
     """
-    lower = _floats("y_lower", y_lower, finite=False)
-    upper = _floats("y_upper", y_upper, finite=False)
+    lower = as_floats(y_lower, "y_lower", finite=False)
+    upper = as_floats(y_upper, "y_upper", finite=False)
     _check_one_shape(y_lower=lower, y_upper=upper)
     _refuse(np.isnan(lower), "y_lower must not be NaN; an unbounded interval begins at -inf")
     _refuse(np.isnan(upper), "y_upper must not be NaN; an unbounded interval ends at inf")
@@ -120,7 +121,7 @@ def check_intervals(
     ValueError
         If shapes or values are not as described.
     """
-    measured = _floats("y_true", y_true, finite="allow-nan")
+    measured = as_floats(y_true, "y_true", finite="allow-nan")
     lower, upper = check_bounds(y_lower, y_upper)
     _check_one_shape(y_true=measured, y_lower=lower)
     _check_measured(measured, at_least, purpose)
@@ -129,7 +130,7 @@ def check_intervals(
 
 def check_bin_key(by: ArrayLike, y_true: Array) -> Array:
     """Return the values by which rows are binned, of shape (n_samples,) or that of y_true."""
-    key = _floats("by", by, finite=False)
+    key = as_floats(by, "by", finite=False)
     _refuse(np.isnan(key), "by must not be NaN")
     if key.shape not in {y_true.shape, y_true.shape[:1]}:
         raise ValueError(
@@ -143,27 +144,13 @@ def check_weight(sample_weight: ArrayLike | None, n_samples: int) -> Array:
     """Return a weight for every row: 1 without ``sample_weight``."""
     if sample_weight is None:
         return np.ones(n_samples)
-    weight = _floats("sample_weight", sample_weight)
+    weight = as_floats(sample_weight, "sample_weight")
     if weight.shape != (n_samples,):
         raise ValueError(
             f"sample_weight has shape {weight.shape}, expected ({n_samples},): one weight a row."
         )
     _refuse(weight < 0, "sample_weight must not be negative")
     return weight
-
-
-def _floats(
-    name: str, values: ArrayLike, finite: bool | Literal["allow-nan"] = True
-) -> NDArray[Any]:
-    checked: Array = check_array(
-        values,
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite=finite,
-        input_name=name,
-    )
-    return checked
 
 
 def _check_one_shape(**arrays: Array) -> None:

@@ -214,6 +214,8 @@ interval_width_scorer = IntervalScorer("interval_width_scorer", _negated_width)
 
 def _predict_mean_and_std(estimator: Any, X: Any, kind: str | None) -> tuple[Any, Any]:
     params = {"return_std": True} | ({} if kind is None else {"kind": kind})
+    if not hasattr(_chosen(estimator), "predict"):
+        raise TypeError(f"The scorer needs a fitted estimator with predict, got {estimator!r:.60}.")
     try:
         mean, std = _chosen(estimator).predict(X, **params)
     except TypeError as error:

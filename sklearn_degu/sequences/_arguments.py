@@ -6,6 +6,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sklearn_degu._numbers import as_array
+
 Region: TypeAlias = slice | npt.NDArray[np.bool_] | list[bool] | None
 RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
@@ -22,7 +24,13 @@ def region_positions(region: Region, length: int) -> npt.NDArray[np.intp]:
     """
     region = slice(None) if region is None else region
     mask = region if isinstance(region, slice) else _as_mask(region, length)
-    positions = np.sort(np.arange(length)[mask])
+    try:
+        positions = np.sort(np.arange(length)[mask])
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"region={region!r} is no slice of positions: expected integers or None, and a step "
+            f"other than 0 ({error})."
+        ) from error
     if positions.size == 0:
         raise ValueError(f"region={region!r} selects none of the {length} positions.")
     return positions
@@ -30,7 +38,7 @@ def region_positions(region: Region, length: int) -> npt.NDArray[np.intp]:
 
 def _as_mask(region: npt.ArrayLike, length: int) -> npt.NDArray[np.bool_]:
     """Check that a region which is no slice is a boolean mask of the positions."""
-    mask = np.asarray(region)
+    mask = as_array(region, "region") if not np.isscalar(region) else np.asarray(region)
     if mask.dtype != np.bool_:
         raise TypeError(
             "region must be None, a slice or a boolean mask of the positions, got "

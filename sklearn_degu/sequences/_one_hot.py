@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sklearn_degu._numbers import as_array
+
 BASES = "ACGT"
 UNKNOWN = 4
 PADDING = 5
@@ -34,7 +36,7 @@ def check_one_hot_shape(X: npt.ArrayLike) -> npt.NDArray[Any]:
     ValueError
         If X has another shape.
     """
-    array = np.asarray(X)
+    array = as_array(X, "X")
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"Expected a one-hot array of numbers, got dtype {array.dtype}. "
@@ -45,6 +47,8 @@ def check_one_hot_shape(X: npt.ArrayLike) -> npt.NDArray[Any]:
             "Expected a one-hot array of shape (n_sequences, 4, length) with the channels "
             f"A, C, G, T, got shape {array.shape}.{_shape_remedy(array.shape)}"
         )
+    if array.shape[2] == 0:
+        raise ValueError(f"Expected sequences of at least one base, got shape {array.shape}.")
     return array
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, NoReturn, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sklearn_degu._numbers import as_array
 from sklearn_degu.sequences._batches import row_batches
 from sklearn_degu.sequences._one_hot import BASES, INVALID
 
@@ -65,9 +66,10 @@ def _is_flat_sequence(X: Any) -> bool:
 
 def _as_vector(X: Any) -> npt.NDArray[Any]:
     """Return an array, Series, one-column table or nested list as a 1-D array."""
-    array = np.asarray(X, dtype=object) if isinstance(X, list | tuple) else np.asarray(X)
-    if array.ndim == 0:
-        raise TypeError(f"{_EXPECTED}, got an object of type {type(X).__name__}.")
+    try:
+        array = np.asarray(X, dtype=object) if isinstance(X, list | tuple) else as_array(X, "X")
+    except TypeError as error:
+        raise TypeError(f"{_EXPECTED}, got an object of type {type(X).__name__}.") from error
     if array.dtype.kind not in "USOT":
         raise TypeError(
             f"{_EXPECTED}, got an array of dtype {array.dtype} and shape {array.shape}. "

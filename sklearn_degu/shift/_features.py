@@ -13,6 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
+from sklearn_degu._numbers import as_array, read_as_numbers
 from sklearn_degu.sequences import SequenceEncoder
 from sklearn_degu.shift.penultimate import penultimate_features
 from sklearn_degu.uncertainty import Array
@@ -36,7 +37,7 @@ def feature_map(features: Features, estimator: Any) -> FeatureMap:
         If ``features`` is none of its values, or needs an estimator and there is none.
     """
     if features is None:
-        return np.asarray
+        return _as_it_is
     if callable(features):
         return features
     if features == "kmers":
@@ -59,13 +60,18 @@ def read_features(read: FeatureMap, X: Any, name: str) -> Array:
     ValueError
         With ``name`` in the message, if they are no finite table with a row for every row of X.
     """
-    table: Array = check_array(
-        read(X), dtype=np.float64, input_name=f"The features of {name}", estimator=name
-    )
+    features = read(X)
+    what = name if read is _as_it_is else f"The features of {name}"
+    with read_as_numbers(features, what):
+        table: Array = check_array(features, dtype=np.float64, input_name=what, estimator=name)
     n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
     if len(table) != n_rows:
         raise ValueError(f"{name} has {n_rows} rows, but features(X) returned {len(table)}.")
     return table
+
+
+def _as_it_is(X: Any) -> Any:
+    return X
 
 
 def stacked(first: Array, second: Array) -> Array:
@@ -112,7 +118,7 @@ def kmer_counts(X: Any) -> Array:
 
 def _strings(X: Any) -> NDArray[np.str_]:
     """Return checked sequences in upper case, with N for what is unknown."""
-    array = np.asarray(X)
+    array = as_array(X, "X")
     if array.dtype.kind not in "biuf":
         encoder = SequenceEncoder(pad="right")
         return encoder.inverse_transform(encoder.fit_transform(X))

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_degu._numbers import as_array, check_labels
+
 # 50 promoters against 50 other elements are always found by their k-mers; but if only a third of
 # the new rows are promoters, 200 against 200 are found in 70 % of trials, and 400 always.
 FEW = 100
@@ -72,14 +74,14 @@ def check_groups(groups: ArrayLike, n_calibration: int, n_new: int) -> NDArray[A
     ValueError
         If there is not one a row.
     """
-    labels = np.asarray(groups)
+    labels = as_array(groups, "groups")
     if labels.shape != (n_calibration + n_new,):
         raise ValueError(
             f"groups has shape {labels.shape}, but one label a row was expected, of the "
             f"{n_calibration} rows of the first sample and then the {n_new} of the second: "
             f"({n_calibration + n_new},)."
         )
-    return labels
+    return check_labels(labels)
 
 
 def warn_if_few(units: Units, stacklevel: int) -> None:

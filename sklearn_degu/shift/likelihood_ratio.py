@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
+from sklearn_degu._numbers import as_floats
 from sklearn_degu.conformal.ranks import effective_sample_size as kish_sample_size
 from sklearn_degu.shift._features import FeatureMap, Features, feature_map, read_features
 from sklearn_degu.shift._samples import FEW, check_groups
@@ -241,7 +242,7 @@ def effective_sample_size(weights: ArrayLike) -> float:
     >>> effective_sample_size([1, 1, 1, 1]), effective_sample_size([1, 0, 0, 0])
     (4.0, 1.0)
     """
-    values = np.asarray(weights, dtype=np.float64)
+    values = as_floats(weights, "weights", finite=False, at_least=0)
     if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any() or not values.any():
         raise ValueError(
             "weights must be a vector of finite numbers, none negative and not all zero; got "
