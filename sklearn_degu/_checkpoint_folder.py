@@ -163,7 +163,7 @@ def _check_fingerprint(path: Path, fingerprint: dict[str, str]) -> None:
     file = path / _FINGERPRINT
     if not file.exists():
         names = sorted(entry.name for entry in path.iterdir())
-        if foreign := [n for n in names if n != _LOCK and not n.startswith(_FINGERPRINT)]:
+        if foreign := [n for n in names if n != _LOCK and not n.startswith(f".{_FINGERPRINT}")]:
             raise ValueError(
                 f"checkpoint_dir={str(path)!r} holds files that are not of a fit, such as "
                 f"{foreign[0]!r}. Choose a folder that is empty or not there yet."

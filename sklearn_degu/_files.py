@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 # What the names of files end in that are being written.
@@ -24,16 +24,22 @@ def write_checked(path: Path, content: bytes) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment there is the old one or the new, on the disk."""
-    descriptor, temporary = tempfile.mkstemp(UNFINISHED, path.name, path.parent)
+    """Write a file so that at any moment there is the old one or the new, whole.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written. Nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
     try:
-        with open(descriptor, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     _flush_names(path.parent)
 

@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class TrainingDivergedError(ValueError):
     """A loss became NaN or infinite in training."""
+
+
+class ModelFileError(ValueError):
+    """A model cannot be saved, or a file holds no model that may be loaded."""
