@@ -13,7 +13,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_degu._inputs import check_predict_data
+from sklearn_degu._prediction_module import PredictionModule
 from sklearn_degu._rows import row_hashes
+from sklearn_degu._targets import check_measurements, check_weight
 from sklearn_degu._validation import TrainingRows
 from sklearn_degu.uncertainty import Array, Kind, combine
 
@@ -38,6 +40,10 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
     @abstractmethod
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
         """Return the mean and the variance of each component, all (n, n_outputs_)."""
+
+    @abstractmethod
+    def _prediction_module(self, names: tuple[str, ...]) -> PredictionModule:
+        """Return a module of the mean and kinds of uncertainty that are named."""
 
     @overload
     def predict(
@@ -79,7 +85,7 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         if kind is not None and not return_std:
             raise ValueError(f"kind={kind!r} chooses a standard deviation: set return_std=True.")
         check_is_fitted(self)
-        mean, variances = self._predict_moments(check_predict_data(self, X))
+        mean, variances = self._finite_moments(X)
         if not return_std:
             return self._like_y(mean)
         return self._like_y(mean), self._like_y(combine(variances, kind))
@@ -125,9 +131,30 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
             If X differs from the training data in shape.
         """
         check_is_fitted(self)
-        mean, variances = self._predict_moments(check_predict_data(self, X))
+        mean, variances = self._finite_moments(X)
         stds = {kind: combine(variances, kind) for kind in self.uncertainty_kinds_}
         return {name: self._like_y(values) for name, values in {"mean": mean, **stds}.items()}
+
+    def to_module(self) -> PredictionModule:
+        """Return a torch module that predicts as this estimator does, to take gradients of.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            In evaluation mode, on the device and of the floating type of the fitted weights,
+            whose memory it shares: training it changes this estimator. Changing its mode, its
+            hooks, its device or its type does not. It maps a tensor X of shape
+            (n_samples, ``*input_shape_``) to a dict of tensors of shape (n_samples, n_outputs_):
+            ``"mean"``, and the standard deviation of every kind in ``uncertainty_kinds_``, equal
+            to :meth:`predict_components` but for rounding.
+
+        Raises
+        ------
+        TypeError
+            If predictions are no function of X that could be differentiated.
+        """
+        check_is_fitted(self)
+        return self._prediction_module(("mean", *self.uncertainty_kinds_))
 
     def seen(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Tell which samples the model was trained or stopped on.
@@ -153,6 +180,12 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         return np.isin(row_hashes(check_predict_data(self, X)), self._seen_rows)
 
+    def _finite_moments(self, X: ArrayLike) -> tuple[Array, dict[str, Array]]:
+        rows = check_predict_data(self, X)
+        mean, variances = self._predict_moments(rows)
+        check_finite(mean, rows)
+        return mean, variances
+
     def _remember(self, rows: TrainingRows, *more: NDArray[np.uint64]) -> None:
         """Keep what :meth:`seen` needs: the rows of a fit, and hashes of further ones."""
         parts = [part.X for part in (rows.train, rows.valid) if part is not None]
@@ -176,13 +209,13 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
             Mean of the coefficients of determination of the targets that were measured.
         """
         predicted = np.asarray(self.predict(X)).reshape(-1, self.n_outputs_)
-        measured = np.asarray(y, dtype=np.float64)
+        measured = check_measurements(y)
         if measured.reshape(len(measured), -1).shape != predicted.shape:
             raise ValueError(
                 f"y has shape {measured.shape}, but the predictions have {predicted.shape}."
             )
         measured = measured.reshape(predicted.shape)
-        weight = None if sample_weight is None else np.asarray(sample_weight)
+        weight = check_weight(sample_weight, len(measured))
         targets = np.flatnonzero(~np.isnan(measured).all(axis=0))
         if not len(targets):
             raise ValueError("y holds no measurement (all is NaN), so there is nothing to score.")
@@ -204,3 +237,16 @@ def _r2(measured: Array, predicted: Array, weight: NDArray[Any] | None) -> float
     present = ~np.isnan(measured)
     weight = None if weight is None else weight[present]
     return float(r2_score(measured[present], predicted[present], sample_weight=weight))
+
+
+def check_finite(predicted: Array, rows: NDArray[Any]) -> None:
+    """Raise if predictions (..., n, n_targets) of rows overflow."""
+    by_row = np.isfinite(predicted).reshape(-1, *predicted.shape[-2:])
+    finite = np.asarray(by_row.all(axis=(0, 2)))
+    if not finite.all():
+        raise ValueError(
+            f"The predictions of {np.sum(~finite)} of {len(finite)} samples, the first in row "
+            f"{np.argmin(finite)}, are NaN or infinite: values of X, up to "
+            f"{np.abs(rows).max():g} in magnitude, overflow in the net. Check for placeholders "
+            "of missing values, and use the units of the training data."
+        )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from skorch import NeuralNet
 
+from sklearn_degu._prediction_module import EvidentialReadout, PredictionModule
 from sklearn_degu._single_net import SingleNetRegressor
 from sklearn_degu.nets.dropout import dropout_layers, dropout_passes, unreached_dropout
 from sklearn_degu.nets.evidential import EvidentialLoss, NormalInverseGamma
@@ -140,6 +141,12 @@ class MCDropoutRegressor(SingleNetRegressor):
             mean = mean + deviation / count
             squares = squares + deviation * (sample - mean)
         return mean, {"epistemic": squares / self.n_samples}
+
+    def _prediction_module(self, names: tuple[str, ...]) -> PredictionModule:
+        raise TypeError(
+            "MCDropoutRegressor predicts by sampling dropout masks, which a module cannot be "
+            "differentiated through. Distil an ensemble, or use an EnsembleRegressor."
+        )
 
     def _check_params(self) -> None:
         whole = isinstance(self.n_samples, Integral) and not isinstance(self.n_samples, bool)
@@ -287,6 +294,10 @@ class EvidentialRegressor(SingleNetRegressor):
         }
         in_units_of_y = {kind: head.scale**2 * part.numpy() for kind, part in variances.items()}
         return head.decode(predicted.gamma.numpy()), in_units_of_y
+
+    def _prediction_module(self, names: tuple[str, ...]) -> PredictionModule:
+        readout = EvidentialReadout(self._heads.heads["mean"], names)
+        return PredictionModule([self.net_.module_], readout, names, self.n_outputs_)
 
     def _check_params(self) -> None:
         number = isinstance(self.regularization, Real) and not isinstance(self.regularization, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from numbers import Real
 from os import PathLike
 from types import NoneType
@@ -15,6 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, check_memory
 from skorch import NeuralNet
+from torch import nn
 
 from sklearn_degu._base import NeuralRegressor
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
@@ -26,13 +28,16 @@ from sklearn_degu._inputs import (
     is_dna,
 )
 from sklearn_degu._lessons import Augmentation, Lessons
+from sklearn_degu._prediction_module import PredictionModule, StudentReadout
 from sklearn_degu._rows import row_hashes
 from sklearn_degu._validation import MIN_VALIDATION, GivenRows, TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
+from sklearn_degu.augmentation.policy import edited_copy
 from sklearn_degu.ensemble import EnsembleRegressor, fingerprint
 from sklearn_degu.nets.averaging import WeightAverage
 from sklearn_degu.nets.configure import check_net, configure, has_callback, is_sequence_net
 from sklearn_degu.nets.data import InMemoryBatches, Rows
+from sklearn_degu.nets.memory import check_training_memory
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
 from sklearn_degu.nets.randomness import MAX_SEED, global_generator, one_intra_op_thread
@@ -76,7 +81,8 @@ class DistilledRegressor(NeuralRegressor):
     augment : "auto", None or callable, default="auto"
         What the teacher labels for the student in place of the training rows: called as
         ``augment(X, generator)``, it returns an edited copy of X, of the same shape; a new copy
-        is drawn every few epochs. "auto" is
+        is drawn every few epochs. A torch module, such as
+        :class:`~sklearn_degu.augmentation.Augment`, is called with tensors. "auto" is
         :class:`~sklearn_degu.augmentation.SequenceEdits` for one-hot sequences and None for
         everything else. None has the student learn on the training rows.
     checkpoint_dir : str or path-like, default=None
@@ -152,7 +158,7 @@ class DistilledRegressor(NeuralRegressor):
         head_weights: Mapping[str, float] | None = None,
         validation: Any = "inherit",
         labels: Literal["teacher", "measured"] = "teacher",
-        augment: Literal["auto"] | Augmentation | None = "auto",
+        augment: Literal["auto"] | Augmentation | nn.Module | None = "auto",
         checkpoint_dir: str | PathLike[str] | None = None,
         memory: Any = None,
         random_state: Any = None,
@@ -309,14 +315,15 @@ class DistilledRegressor(NeuralRegressor):
             input_shape=self.input_shape_,
             validated=rows.valid is not None,
         )
-        first = lessons.encoded(self._heads)
+        first, dtype = lessons.encoded(self._heads), compute_dtype(rows.train.X)
+        check_training_memory(student, first, dtype)
         valid = None if rows.valid is None else (rows.valid, label(rows.valid.X, "valid"))
         train_net(
             student,
             first,
             None if valid is None else self._encoded(*valid),
             seed=seed,
-            dtype=compute_dtype(rows.train.X),
+            dtype=dtype,
             reporter=EpochReporter("student", verbose=self.verbose),
             checkpoint=folder.checkpoint("student"),
             refresh=lambda epoch: lessons.refreshed(epoch, self._heads),
@@ -329,6 +336,8 @@ class DistilledRegressor(NeuralRegressor):
         return student
 
     def _augmentation(self, X: NDArray[Any]) -> Augmentation | None:
+        if isinstance(self.augment, nn.Module):
+            return partial(edited_copy, self.augment)
         if self.augment == "auto":
             return SequenceEdits() if is_dna(X) else None
         return self.augment
@@ -356,6 +365,10 @@ class DistilledRegressor(NeuralRegressor):
         predicted = self._heads.decode(forward(self.student_, X))
         mean = predicted.pop("mean")
         return mean, {kind: std**2 for kind, std in predicted.items()}
+
+    def _prediction_module(self, names: tuple[str, ...]) -> PredictionModule:
+        readout = StudentReadout(self._heads, names)
+        return PredictionModule([self.student_.module_], readout, names, self.n_outputs_)
 
     def _teacher(self) -> EnsembleRegressor:
         """Return the teacher: a clone to fit, or the fitted one that is frozen."""

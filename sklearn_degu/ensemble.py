@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
-from sklearn_degu._base import NeuralRegressor
+from sklearn_degu._base import NeuralRegressor, check_finite
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
 from sklearn_degu._inputs import Samples, check_fit_data, check_predict_data, compute_dtype
 from sklearn_degu._named_nets import NamedNetsMixin
@@ -32,6 +32,7 @@ from sklearn_degu._noise import (
     warn_of_unused_parameters,
 )
 from sklearn_degu._noise_map import NoiseMap
+from sklearn_degu._prediction_module import EnsembleReadout, PredictionModule
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.prediction import forward, warn_if_constant
@@ -86,7 +87,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         :mod:`sklearn_degu.recipes`; else "threads", or "processes" if the nets may draw from
         torch's global generator, for which threads would queue. Members
         begin with the same weights, and see the same batches and dropout masks, in all of them.
-        A backend chosen by :func:`joblib.parallel_config` takes the place of threads or processes.
+        A backend chosen by :func:`joblib.parallel_config`, such as a dask cluster, takes the place
+        of threads or processes. In processes, nets for ``device="cuda"`` take turns on the GPUs.
     n_jobs : int, default=None
         How many members train at a time in threads or processes, as joblib counts: None is 1
         unless in a :func:`joblib.parallel_config` context, -1 is all cores. Each member computes
@@ -378,8 +380,34 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             Predicted means in y's units.
         """
         check_is_fitted(self)
-        members = self._members(check_predict_data(self, X))
-        return self._like_y(np.stack([member["mean"] for member in members]))
+        rows = check_predict_data(self, X)
+        predicted = np.stack([member["mean"] for member in self._members(rows)])
+        check_finite(predicted, rows)
+        return self._like_y(predicted)
+
+    def member_modules(self) -> list[PredictionModule]:
+        """Return a torch module for every member, as :meth:`to_module` does for all together.
+
+        Returns
+        -------
+        modules : list of torch.nn.Module
+            Each maps X to a dict of ``"mean"`` and, if the members learned the noise,
+            ``"aleatoric"``: what an ensemble of this member alone predicts.
+        """
+        check_is_fitted(self)
+        names = ("mean", *(kind for kind in self.uncertainty_kinds_ if kind == "aleatoric"))
+        return [self._module_of([member], names) for member in range(len(self.estimators_))]
+
+    def _prediction_module(self, names: tuple[str, ...]) -> PredictionModule:
+        return self._module_of(range(len(self.estimators_)), names)
+
+    def _module_of(self, members: Sequence[int], names: tuple[str, ...]) -> PredictionModule:
+        check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
+        n_replicates = self.n_replicates_ if self.noise_of == "mean" else np.ones(self.n_outputs_)
+        heads = [self._heads[member] for member in members]
+        readout = EnsembleReadout(heads, names, self._noise_map, n_replicates)
+        modules = [self.estimators_[member].module_ for member in members]
+        return PredictionModule(modules, readout, names, self.n_outputs_)
 
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
         # It can be set after the fit.
