@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import joblib
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ pytest.importorskip("matplotlib")
 EXAMPLES = Path(__file__).parents[1] / "examples"
 QUICKSTART = EXAMPLES / "quickstart.py"
 CONFORMAL = EXAMPLES / "conformal_coverage.py"
+ATTRIBUTION = EXAMPLES / "attribution.py"
 SMALL = ["--members", "2", "--epochs", "2", "--width", "0.05"]
 
 
@@ -321,3 +323,44 @@ def test_a_cluster_trains_and_goes_on_from_its_checkpoints(tmp_path):
         assert "2 workers" in run.stdout
         assert re.search(r"R2 of the student on 30 sequences .*: -?\d", run.stdout)
     assert (tmp_path / "kept" / "teacher" / "fit.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_attribution_compares_maps_with_the_truth_and_explains_a_kept_model(
+    tmp_path, monkeypatch, capsys
+):
+    for library in ("captum", "logomaker", "tangermeme"):
+        pytest.importorskip(library)
+    attribution = SimpleNamespace(**runpy.run_path(str(ATTRIBUTION)))
+    monkeypatch.chdir(tmp_path)
+    attribution.main(["--rows", "200", "--top", "5", *SMALL, "--maps", "maps.npz"])
+    printed = capsys.readouterr().out
+    saliency, of_saliency = lines_of(printed, "| saliency")
+    deep_lift, of_deep_lift = lines_of(printed, "| Deep")
+    for line in (saliency, deep_lift):
+        assert all(-1 <= number <= 1 for number in numbers(line)[:3])
+    assert min(numbers(of_saliency)[:2] + numbers(of_deep_lift)[:2]) >= 0
+    assert "nan" not in printed
+    assert np.load("maps.npz")["saliency"].shape == (5, 4, 80)
+    assert Path("attribution.png").read_bytes().startswith(b"\x89PNG")
+
+    data = make_mpra(60, seq_len=80, random_state=0)
+    model = attribution.fit(data, attribution.parse(SMALL))
+    joblib.dump(model, "model.joblib")
+    Path("table.csv").write_text("\n".join(["seq,other", *(f"{s},0" for s in data.sequences)]))
+    attribution.main(["--model", "model.joblib", "--data", "table.csv", "--top", "3"])
+    printed = capsys.readouterr().out
+    assert "AUROC" not in printed
+    assert "agreement with the ensemble" in printed
+
+
+def test_attribution_names_its_extra_and_options_that_go_together(monkeypatch, capsys):
+    pytest.importorskip("logomaker")
+    attribution = SimpleNamespace(**runpy.run_path(str(ATTRIBUTION)))
+    with pytest.raises(SystemExit):
+        attribution.main(["--data", "table.csv"])
+    assert "--model and --data go together" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "logomaker", None)
+    with pytest.raises(SystemExit, match=r"pip install '\.\[attribution\]'"):
+        runpy.run_path(str(ATTRIBUTION))
