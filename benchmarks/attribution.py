@@ -51,6 +51,25 @@ def compared(method: Method, model: Any, X: np.ndarray, target: int) -> list[flo
     return [*values, values[1] / values[0], speed, len(X) / ensemble_seconds]
 
 
+def deviation(options: argparse.Namespace, sequences: np.ndarray, y: np.ndarray) -> None:
+    """Print how near the student's explanation of the epistemic deviation is to the ensemble's."""
+    print("| saliency of the epistemic deviation, target | cosine | top 20 shared |\n|---|---|---|")
+    for target, name in enumerate(options.targets):
+        active = np.argsort(-y[:, target])[: options.most_active]
+        runs = []
+        for path in options.models:
+            model = joblib.load(path)
+            X = model[:-1].transform(sequences[active])
+            student, ensemble = (
+                saliency(estimator, X, target=target, head="epistemic")
+                for estimator in (model[-1], model[-1].teacher_)
+            )
+            runs.append([m(student, ensemble).mean() for m in (map_cosine, top_overlap)])
+        cells = zip(np.mean(runs, axis=0), np.std(runs, axis=0), strict=True)
+        print(f"| {name} | " + " | ".join(f"{m:.3f} ± {s:.3f}" for m, s in cells) + " |")
+    print()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", type=Path, nargs="+")
@@ -67,6 +86,7 @@ def main() -> None:
     )
     test = np.asarray(table.split).astype(str) == options.test
     y, sequences = table.y[test].reshape(test.sum(), -1), table.sequences[test]
+    deviation(options, sequences, y)
     methods: dict[str, Method] = {
         "saliency": saliency,
         "DeepLIFT/SHAP": partial(deep_lift_shap, n_references=options.references, random_state=0),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import pickle
+import secrets
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import joblib
-import numpy as np
 from filelock import FileLock, Timeout
 
 from sklearn_degu._files import (
@@ -23,18 +23,35 @@ from sklearn_degu._files import (
     write_checked,
     write_whole,
 )
+from sklearn_degu._fingerprint import fingerprint
 from sklearn_degu.nets.checkpoints import SUFFIXES, Checkpoint
 
 Value = TypeVar("Value")
 
-_FINGERPRINT = "fit.json"
+_DESCRIPTION = "fit.json"
 _LOCK = "lock"
 _KEPT = ".kept"
 
-# Parameters that say how a fit is run, not what comes out of it.
-_WITHOUT_EFFECT = ("checkpoint_dir", "memory", "n_jobs", "verbose")
+# Errors that a full disk gives.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
-_PACKAGES = ("numpy", "scikit-learn", "sklearn-degu", "skorch", "torch")
+
+class _Fit(NamedTuple):
+    """What the folder says of its fit.
+
+    Attributes
+    ----------
+    fingerprint : dict of str to str
+        What decides what comes out of it.
+    seeds : list of int
+        The seeds that were drawn for it.
+    token : str
+        What the files of this fit bear, and those of no other that ran in a folder of this name.
+    """
+
+    fingerprint: dict[str, str]
+    seeds: list[int]
+    token: str
 
 
 class CheckpointFolder:
@@ -44,54 +61,111 @@ class CheckpointFolder:
     ----------
     path : Path or None
         The folder. With None nothing is kept.
+    seeds : list of int
+        The seeds of the fit.
+    token : str
+        What its files bear.
+
+    Attributes
+    ----------
+    seeds : list of int
+        The seeds of the fit: those of its first run.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, seeds: list[int], token: str = "") -> None:
         self.path = path
+        self.seeds = seeds
+        self._token = token
 
     def checkpoint(self, name: str) -> Checkpoint:
         """Return where the training of a name is kept."""
-        return Checkpoint(None if self.path is None else self.path / name)
+        return Checkpoint(None if self.path is None else self.path / name, self._token)
 
     def below(self, name: str) -> str | None:
         """Return the folder of an inner fit, as the parameter ``checkpoint_dir``."""
         return None if self.path is None else fspath(self.path / name)
 
     def kept(self, name: str, compute: Callable[[], Value]) -> Value:
-        """Return what an earlier run computed, or compute and keep it."""
-        if self.path is None:
-            return compute()
-        path = self.path / f"{name}{_KEPT}"
-        try:
-            earlier: Value = pickle.loads(read_checked(path))
-            return earlier
-        except FileNotFoundError:
-            pass
-        except DamagedFileError:
-            warnings.warn(f"{path} is damaged; it is computed anew.", UserWarning, stacklevel=2)
+        """Return what an earlier run computed, or compute and keep it.
+
+        What cannot be read is computed anew: it must come out the same.
+        """
+        found: list[Value] = self._read(name)
+        if found:
+            return found[0]
         value = compute()
-        try:
-            write_checked(path, pickle.dumps(value))
-        except OSError as error:
-            warnings.warn(
-                f"{path} could not be written: {error}. The fit goes on; if it is cut off, this is "
-                "computed anew.",
-                UserWarning,
-                stacklevel=2,
+        self._write(name, value)
+        return value
+
+    def decided(self, name: str, decide: Callable[[], Value]) -> Value:
+        """Return what an earlier run decided, perhaps at random, or decide and keep it.
+
+        Raises
+        ------
+        ValueError
+            If it was decided and cannot be read any more.
+        """
+        found: list[Value] = self._read(name)
+        if found:
+            return found[0]
+        if self.path is not None and any(self._trainings()):
+            raise ValueError(
+                f"{self.path / name}{_KEPT} is missing or damaged, but nets in the folder were "
+                "trained with it. Remove the folder to begin anew."
             )
+        value = decide()
+        if not self._write(name, value):
+            # What is trained now cannot be gone on with.
+            self.path = None
         return value
 
     def progress(self) -> str:
         """Say how far the trainings in the folder have come."""
-        stems = {path.with_suffix("") for path in (self.path or Path()).rglob(f"*{SUFFIXES[0]}")}
-        states = [state for stem in sorted(stems) for state in Checkpoint(stem).load(0) if state]
+        states = [state for stem in self._trainings() for state in Checkpoint(stem).latest()]
         underway = [str(state.epochs) for state in states if not state.finished]
         begun = f", and {len(underway)} begun (epochs: {', '.join(underway)})" if underway else ""
         return f"{len(states) - len(underway)} trained nets{begun}"
 
+    def _trainings(self) -> list[Path]:
+        """Return the paths of all checkpoints, without their suffixes."""
+        if self.path is None:
+            return []
+        return sorted({p.with_suffix("") for s in SUFFIXES for p in self.path.rglob(f"*{s}")})
+
+    def _read(self, name: str) -> list[Any]:
+        if self.path is None:
+            return []
+        path = self.path / f"{name}{_KEPT}"
+        try:
+            token, value = pickle.loads(read_checked(path))
+        except FileNotFoundError:
+            return []
+        except DamagedFileError:
+            warnings.warn(f"{path} is damaged and not used.", UserWarning, stacklevel=3)
+            return []
+        return [value] if token == self._token else []
+
+    def _write(self, name: str, value: Any) -> bool:
+        """Keep a value, and return whether that went well."""
+        if self.path is None:
+            return True
+        path = self.path / f"{name}{_KEPT}"
+        try:
+            write_checked(path, pickle.dumps((self._token, value)))
+        except OSError as error:
+            warnings.warn(
+                f"{path} could not be written: {error}. The fit goes on without it.",
+                UserWarning,
+                stacklevel=3,
+            )
+            return False
+        return True
+
 
 @contextmanager
-def checkpoint_folder(estimator: Any, data: Mapping[str, Any]) -> Iterator[CheckpointFolder]:
+def checkpoint_folder(
+    estimator: Any, data: Mapping[str, Any], draw_seeds: Callable[[], list[int]]
+) -> Iterator[CheckpointFolder]:
     """Open the estimator's ``checkpoint_dir`` for a fit, alone, and check that it is of this fit.
 
     Parameters
@@ -100,23 +174,28 @@ def checkpoint_folder(estimator: Any, data: Mapping[str, Any]) -> Iterator[Check
         Its parameters, ``checkpoint_dir`` among them.
     data : dict of str to array-like or None
         What is fitted on.
+    draw_seeds : callable
+        Draws the seeds of the fit; it is called if there are none from an earlier run.
 
     Raises
     ------
     ValueError
-        If the folder belongs to another fit, or holds other files.
+        If the folder belongs to another fit, holds other files, or cannot be written to.
     RuntimeError
         If another process is at work in it.
     """
     if estimator.checkpoint_dir is None:
-        yield CheckpointFolder(None)
+        yield CheckpointFolder(None, draw_seeds())
         return
     path = _existing(estimator.checkpoint_dir)
+    if path is None:
+        yield CheckpointFolder(None, draw_seeds())
+        return
     with _alone(path):
-        _check_fingerprint(path, _fingerprint(estimator, data))
+        fit = _described(path, fingerprint(estimator, data), draw_seeds)
         for leftover in path.glob(f"*{UNFINISHED}"):
             leftover.unlink()
-        folder = CheckpointFolder(path)
+        folder = CheckpointFolder(path, fit.seeds, fit.token)
         try:
             yield folder
         except KeyboardInterrupt as interruption:
@@ -127,7 +206,8 @@ def checkpoint_folder(estimator: Any, data: Mapping[str, Any]) -> Iterator[Check
             raise
 
 
-def _existing(checkpoint_dir: str | PathLike[str]) -> Path:
+def _existing(checkpoint_dir: str | PathLike[str]) -> Path | None:
+    """Return a folder that can be written to; None, with a warning, if the disk is full."""
     if not isinstance(checkpoint_dir, (str, PathLike)):
         raise ValueError(
             f"checkpoint_dir must be the path of a folder or None, got {checkpoint_dir!r}."
@@ -135,9 +215,19 @@ def _existing(checkpoint_dir: str | PathLike[str]) -> Path:
     path = Path(checkpoint_dir).expanduser()
     try:
         path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as probe:
+            probe.write(bytes(4096))
     except OSError as error:
+        if error.errno in _FULL:
+            warnings.warn(
+                f"checkpoint_dir={fspath(path)!r} cannot be written to: {error}. The fit goes on, "
+                "and keeps nothing: if it is cut off, it is lost.",
+                UserWarning,
+                stacklevel=5,
+            )
+            return None
         raise ValueError(
-            f"checkpoint_dir={fspath(checkpoint_dir)!r} cannot be a folder to write to: {error}"
+            f"checkpoint_dir={fspath(path)!r} cannot be a folder to write to: {error}"
         ) from error
     return path
 
@@ -159,28 +249,31 @@ def _alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _check_fingerprint(path: Path, fingerprint: dict[str, str]) -> None:
-    file = path / _FINGERPRINT
+def _described(path: Path, found: dict[str, str], draw_seeds: Callable[[], list[int]]) -> _Fit:
+    """Return what the folder says of its fit, after checking that it is this one."""
+    file = path / _DESCRIPTION
     if not file.exists():
         names = sorted(entry.name for entry in path.iterdir())
-        if foreign := [n for n in names if n != _LOCK and not n.startswith(f".{_FINGERPRINT}")]:
+        if foreign := [n for n in names if n != _LOCK and not n.startswith(f".{_DESCRIPTION}")]:
             raise ValueError(
                 f"checkpoint_dir={str(path)!r} holds files that are not of a fit, such as "
                 f"{foreign[0]!r}. Choose a folder that is empty or not there yet."
             )
-        write_whole(file, json.dumps(fingerprint, indent=1, sort_keys=True).encode())
-        return
+        fit = _Fit(found, draw_seeds(), secrets.token_hex(8))
+        write_whole(file, json.dumps(fit._asdict(), indent=1, sort_keys=True).encode())
+        return fit
     try:
-        earlier = json.loads(file.read_bytes())
-    except ValueError as error:
+        fit = _Fit(**json.loads(file.read_bytes()))
+        earlier = dict(fit.fingerprint)
+    except (ValueError, TypeError) as error:
         raise ValueError(
             f"{file} is damaged, so that nothing says which fit the folder belongs to. Remove the "
             "folder to begin anew."
         ) from error
     differences = [
-        f"{name} was {earlier.get(name, 'not there')}, and is {fingerprint.get(name, 'not there')}"
-        for name in sorted({*earlier, *fingerprint})
-        if earlier.get(name) != fingerprint.get(name)
+        f"{name} was {earlier.get(name, 'not there')}, and is {found.get(name, 'not there')}"
+        for name in sorted({*earlier, *found})
+        if earlier.get(name) != found.get(name)
     ]
     if differences:
         raise ValueError(
@@ -188,46 +281,4 @@ def _check_fingerprint(path: Path, fingerprint: dict[str, str]) -> None:
             f"{'; and more' if len(differences) > 5 else ''}. Choose another folder, or remove "
             "this one."
         )
-
-
-def _fingerprint(estimator: Any, data: Mapping[str, Any]) -> dict[str, str]:
-    """Describe all that decides what comes out of a fit."""
-    described = {f"the version of {package}": version(package) for package in _PACKAGES}
-    for name, value in data.items():
-        described[f"the data {name}"] = "None" if value is None else _hashed(value)
-    _describe("estimator", estimator, described)
-    return described
-
-
-def _describe(name: str, value: Any, described: dict[str, str]) -> None:
-    """Describe a parameter, and the parameters that it has itself."""
-    is_class = isinstance(value, type)
-    if hasattr(value, "get_params") and not is_class:
-        described[name] = _named(type(value))
-        inner = value.get_params(deep=False)
-        for key in sorted(set(inner) - set(_WITHOUT_EFFECT)):
-            if not key.startswith("_"):
-                _describe(f"{name}.{key}", inner[key], described)
-    elif isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            _describe(f"{name}[{i}]", item, described)
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            _describe(f"{name}[{key!r}]", item, described)
-    elif value is None or isinstance(value, (str, bool, int, float)):
-        described[name] = repr(value)
-    elif is_class or hasattr(value, "__qualname__"):
-        described[name] = _named(value)
-    else:
-        described[name] = f"{_named(type(value))} {_hashed(value)}"
-
-
-def _hashed(value: Any) -> str:
-    if hasattr(value, "__array__"):
-        value = np.asarray(value)
-        return f"{value.dtype} {value.shape} {joblib.hash(value)}"
-    return str(joblib.hash(value))
-
-
-def _named(thing: Any) -> str:
-    return f"{thing.__module__}.{thing.__qualname__}"
+    return fit

@@ -126,15 +126,15 @@ class SingleNetRegressor(NeuralRegressor):
         samples = check_fit_data(self, X, y, sample_weight, groups, sequences=is_sequence_net(net))
         given = GivenRows(X_val, y_val, sample_weight_val)
         self._y_ndim = np.asarray(y).ndim
-        with checkpoint_folder(self, {**samples._asdict(), **given._asdict()}) as folder:
+        data = {**samples._asdict(), **given._asdict()}
+        with checkpoint_folder(self, data, self._drawn_seeds) as folder:
             return self._fit(samples, given, net, folder)
 
     def _fit(
         self, samples: Samples, given: GivenRows, net: NeuralNet, folder: CheckpointFolder
     ) -> Self:
-        seeds = folder.kept("seeds", self._drawn_seeds)
-        validation_seed, seed, self._prediction_seed = seeds
-        rows = training_rows(self, samples, self.validation, validation_seed, given)
+        validation_seed, seed, self._prediction_seed = folder.seeds
+        rows = training_rows(self, samples, self.validation, validation_seed, given, folder)
         rows.check_measured()
         learned = replace(Objective.fit(rows.train), loss=self._loss)
         self.net_ = self._trained(net, learned, rows, seed, folder.checkpoint("net"))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_degu._checkpoint_folder import CheckpointFolder
 from sklearn_degu._inputs import Samples, check_more_rows
 from sklearn_degu._splitting import HoldOut, Split
 
@@ -89,6 +90,7 @@ def training_rows(
     validation: Any,
     seed: int,
     given: GivenRows,
+    folder: CheckpointFolder,
 ) -> TrainingRows:
     """Separate the rows to train on from those to validate on.
 
@@ -104,6 +106,8 @@ def training_rows(
         Decides a random split.
     given : GivenRows
         Validation rows as passed to ``fit``; they come before ``validation``.
+    folder : CheckpointFolder
+        Where the separation is kept: a splitter may draw another one when it is asked again.
     """
     if given.X_val is not None and given.y_val is not None:
         valid = check_more_rows(estimator, *given, name="X_val")
@@ -114,7 +118,7 @@ def training_rows(
         return TrainingRows(samples, valid, None)
     if any(part is not None for part in given):
         raise ValueError("Validation data need both X_val and y_val; pass both or neither.")
-    split = validation_split(validation, samples, seed)
+    split = folder.decided("validation", lambda: validation_split(validation, samples, seed))
     if split is None:
         return TrainingRows(samples, None, None)
     train, held_out = split

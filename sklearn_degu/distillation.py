@@ -30,6 +30,7 @@ from sklearn_degu._inputs import (
 from sklearn_degu._lessons import Augmentation, Lessons
 from sklearn_degu._prediction_module import PredictionModule, StudentReadout
 from sklearn_degu._rows import row_hashes
+from sklearn_degu._stored_rows import StoredRows
 from sklearn_degu._validation import MIN_VALIDATION, GivenRows, TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
 from sklearn_degu.augmentation.policy import edited_copy
@@ -259,8 +260,9 @@ class DistilledRegressor(NeuralRegressor):
         decisive = {**data, **samples._asdict(), "X_unlabeled": unlabeled}
         if isinstance(self.teacher, FrozenEstimator):
             self._check_frozen(teacher)
-            decisive["teacher"] = None if self.checkpoint_dir is None else _sample_of(teacher)
-        with checkpoint_folder(self, decisive) as folder:
+            if self.checkpoint_dir is not None:
+                decisive["teacher"] = _sample_of(teacher, samples.X)
+        with checkpoint_folder(self, decisive, self._drawn_seeds) as folder:
             return self._fit(teacher, samples, given, unlabeled, data, folder)
 
     def _fit(
@@ -272,12 +274,13 @@ class DistilledRegressor(NeuralRegressor):
         data: dict[str, Any],
         folder: CheckpointFolder,
     ) -> DistilledRegressor:
-        teacher_seed, validation_seed, seed = folder.kept("seeds", self._drawn_seeds)
+        teacher_seed, validation_seed, seed = folder.seeds
         inherits = given.X_val is None and _is_inherit(self.validation)
         validation = None if inherits else self.validation
-        rows = training_rows(self, samples, validation, validation_seed, given)
+        rows = training_rows(self, samples, validation, validation_seed, given, folder)
         holds_out = rows.valid is not None or (inherits and _holds_out(teacher))
         augment = self._augmentation(samples.X)
+        _check_in_memory(samples.X, augment, unlabeled)
         self._check_student(teacher, augment, validated=holds_out)
         self.teacher_ = self._fitted(teacher, teacher_seed, data, folder)
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
@@ -328,6 +331,8 @@ class DistilledRegressor(NeuralRegressor):
             checkpoint=folder.checkpoint("student"),
             refresh=lambda epoch: lessons.refreshed(epoch, self._heads),
         )
+        # Where the training had ended in an earlier run, no epoch has drawn its last copy.
+        lessons.refreshed(len(student.history) - 1, self._heads)
         warn_if_constant(student, first, "The student")
         X, labels = lessons.X, lessons.labels
         if valid is not None and len(valid[0].X) >= MIN_VALIDATION:
@@ -389,10 +394,8 @@ class DistilledRegressor(NeuralRegressor):
             return teacher
         if teacher.random_state is None:
             teacher.set_params(random_state=seed)
-        if teacher.checkpoint_dir is None:
-            teacher.set_params(checkpoint_dir=folder.below("teacher"))
-        fit = check_memory(self.memory).cache(_fit)
-        fitted: EnsembleRegressor = fit(teacher, **data)
+        fit = check_memory(self.memory).cache(_fit, ignore=["folder"])
+        fitted: EnsembleRegressor = fit(teacher, folder.below("teacher"), **data)
         return fitted
 
     def _student_net(self, teacher: EnsembleRegressor) -> NeuralNet:
@@ -524,12 +527,33 @@ def _reads_sequences(teacher: EnsembleRegressor) -> bool:
     return any(map(is_sequence_net, teacher.nets())) if shape is None else len(shape) == 2
 
 
-def _fit(teacher: EnsembleRegressor, **data: Any) -> EnsembleRegressor:
-    """Fit a teacher; a function of its own, so that a joblib.Memory can cache it."""
-    return teacher.fit(**data)
+def _check_in_memory(X: Any, augment: Augmentation | None, unlabeled: NDArray[Any]) -> None:
+    """Raise if rows that stay in a file would have to be edited, or joined to others."""
+    if not isinstance(X, StoredRows):
+        return
+    if augment is not None:
+        raise ValueError(
+            "The student's edited copies of the rows are drawn in memory, but X stays in its "
+            "file. Set augment=None, or pass np.asarray(X) if it fits into memory."
+        )
+    if len(unlabeled):
+        raise ValueError(
+            "X_unlabeled is joined to X in memory, but X stays in its file. Leave X_unlabeled "
+            "out, or pass np.asarray(X) if it fits into memory."
+        )
 
 
-def _sample_of(teacher: EnsembleRegressor) -> list[NDArray[Any]]:
-    """Return what tells a fitted teacher from another: the first weights of its members."""
-    weights = (next(net.module_.parameters()) for net in teacher.estimators_)
-    return [weight.detach().cpu().numpy() for weight in weights]
+def _fit(teacher: EnsembleRegressor, folder: str | None, **data: Any) -> EnsembleRegressor:
+    """Fit a teacher; a function of its own, so that a joblib.Memory can cache it.
+
+    The teacher is kept in ``folder`` unless it has one of its own.
+    """
+    own = teacher.checkpoint_dir
+    teacher.set_params(checkpoint_dir=folder if own is None else own)
+    return teacher.fit(**data).set_params(checkpoint_dir=own)
+
+
+def _sample_of(teacher: EnsembleRegressor, X: NDArray[Any]) -> list[Array]:
+    """Return what tells a fitted teacher from another: all that it says of some rows."""
+    some = X[:64]
+    return [teacher.predict_members(some), *teacher.predict_components(some).values()]

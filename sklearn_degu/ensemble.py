@@ -255,7 +255,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         )
         given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
         self._y_ndim = np.asarray(y).ndim
-        with checkpoint_folder(self, {**samples._asdict(), **given._asdict()}) as folder:
+        data = {**samples._asdict(), **given._asdict()}
+        with checkpoint_folder(self, data, self._drawn_seeds) as folder:
             return self._fit(samples, given, nets, strategy, folder)
 
     def _fit(
@@ -266,8 +267,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         strategy: Strategy,
         folder: CheckpointFolder,
     ) -> EnsembleRegressor:
-        validation_seed, *seeds = folder.kept("seeds", self._drawn_seeds)
-        rows = training_rows(self, samples, self.validation, validation_seed, given)
+        validation_seed, *seeds = folder.seeds
+        rows = training_rows(self, samples, self.validation, validation_seed, given, folder)
         rows.check_measured()
         learned = objective(self.aleatoric, self.likelihood, rows.train)
         configured = [

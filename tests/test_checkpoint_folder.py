@@ -1,5 +1,6 @@
 """A fit with a folder of its own, and who may go on with it."""
 
+import errno
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import pytest
 from filelock import FileLock
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, ShuffleSplit
 from skorch.callbacks import Callback
 
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
@@ -121,7 +122,98 @@ def test_what_does_not_change_the_result_may_change(table, folder, capsys):
     np.testing.assert_array_equal(other.fit(*table).predict(table[0]), first)
 
 
+def scaled(factor):
+    """Return an augmentation that remembers a number."""
+    return lambda X, generator: X + factor * generator.normal(size=X.shape)
+
+
+class Edits:
+    """An augmentation with a state."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def edit(self, X, generator):
+        return X + self.factor * generator.normal(size=X.shape)
+
+
+class TestGoingOn:
+    def test_is_not_told_from_an_undisturbed_fit_by_its_deviations(self, table, folder):
+        """The deviations are scaled on the last copy of the rows, which no epoch draws again."""
+        net = tiny_net(max_epochs=9)
+        model = DistilledRegressor(tiny_ensemble(net), augment=scaled(0.5), random_state=0)
+        undisturbed = clone(model).fit(*table).predict(table[0], return_std=True)
+        model.set_params(checkpoint_dir=folder).fit(*table)
+        again = clone(model).fit(*table).predict(table[0], return_std=True)
+        np.testing.assert_array_equal(again, undisturbed)
+
+    def test_keeps_the_rows_that_were_held_out(self, table, folder):
+        model = ensemble(folder, validation=ShuffleSplit(1, test_size=0.3))
+        held_out = [clone(model).fit(*table).validation_indices_ for _ in range(2)]
+        np.testing.assert_array_equal(*held_out)
+
+    def test_without_knowing_which_rows_were_held_out_is_refused(self, table, folder):
+        ensemble(folder, validation=0.3).fit(*table)
+        (folder / "validation.kept").unlink()
+        with pytest.raises(ValueError, match=r"validation\.kept is missing or damaged.*Remove"):
+            ensemble(folder, validation=0.3).fit(*table)
+
+    def test_with_a_generator_that_has_moved_on(self, table, folder):
+        model = ensemble(folder, random_state=np.random.RandomState(0))
+        first = model.fit(*table).predict(table[0])
+        np.testing.assert_array_equal(model.fit(*table).predict(table[0]), first)
+
+    def test_leaves_files_of_another_fit_aside(self, table, folder, tmp_path):
+        """Another fit's process may still be writing where its folder has been removed."""
+        expected = ensemble(folder).fit(*table).predict(table[0])
+        ensemble(tmp_path / "other", random_state=1).fit(*table)
+        for path in folder.glob("member*"):
+            path.unlink()
+        for path in (tmp_path / "other").glob("member*"):
+            path.rename(folder / path.name)
+        Count.epochs = 0
+        np.testing.assert_array_equal(ensemble(folder).fit(*table).predict(table[0]), expected)
+        assert Count.epochs == 6
+
+    def test_trains_a_cached_teacher_once_for_all_folders(self, table, tmp_path):
+        model = clone(ESTIMATORS["distilled"]).set_params(memory=str(tmp_path / "cache"))
+        for name in ("one", "two"):
+            Count.epochs = 0
+            fitted = clone(model).set_params(checkpoint_dir=tmp_path / name).fit(*table)
+            assert fitted.teacher_.checkpoint_dir is None
+        assert Count.epochs == 3
+
+
 class TestOfAnotherFit:
+    @pytest.mark.parametrize("make", [scaled, lambda factor: Edits(factor).edit, Edits])
+    def test_with_another_function_is_refused(self, make, table, folder):
+        if make is Edits:
+            Edits.__call__ = Edits.edit
+        model = DistilledRegressor(ensemble(), checkpoint_dir=folder, random_state=0)
+        model.set_params(augment=make(0.1)).fit(*table)
+        clone(model).set_params(augment=make(0.1)).fit(*table)
+        with pytest.raises(ValueError, match=r"belongs to another fit: estimator\.augment"):
+            model.set_params(augment=make(0.2)).fit(*table)
+
+    def test_with_a_function_of_the_same_name_is_refused(self, table, folder):
+        functions = [lambda X, generator: X + 1, lambda X, generator: X + 2]
+        model = DistilledRegressor(ensemble(), checkpoint_dir=folder, random_state=0)
+        model.set_params(augment=functions[0]).fit(*table)
+        with pytest.raises(ValueError, match=r"belongs to another fit: estimator\.augment"):
+            model.set_params(augment=functions[1]).fit(*table)
+
+    def test_by_a_frozen_teacher_in_other_units_is_refused(self, table, folder):
+        X, y = table
+        students = [
+            DistilledRegressor(
+                FrozenEstimator(ensemble().fit(X, factor * y)), random_state=0
+            ).set_params(checkpoint_dir=folder)
+            for factor in (1, 2)
+        ]
+        students[0].fit(X, y)
+        with pytest.raises(ValueError, match="the data teacher was"):
+            students[1].fit(X, y)
+
     @pytest.mark.parametrize(
         ("changed", "what"),
         [
@@ -156,7 +248,8 @@ class TestOfAnotherFit:
     def test_with_other_versions_is_refused(self, table, folder):
         ensemble(folder).fit(*table)
         path = folder / "fit.json"
-        described = json.loads(path.read_text()) | {"the version of torch": "1.0"}
+        described = json.loads(path.read_text())
+        described["fingerprint"]["the version of torch"] = "1.0"
         path.write_text(json.dumps(described))
         with pytest.raises(ValueError, match=r"the version of torch was 1\.0"):
             ensemble(folder).fit(*table)
@@ -188,9 +281,10 @@ class TestFolder:
         with pytest.raises(ValueError, match="checkpoint_dir must be the path of a folder or None"):
             ensemble(3).fit(*table)
 
-    def test_with_a_damaged_description_says_so(self, table, folder):
+    @pytest.mark.parametrize("damage", [b"{", b"", b"[1, 2]", b"{}", b'"fit"'])
+    def test_with_a_damaged_description_says_so(self, damage, table, folder):
         ensemble(folder).fit(*table)
-        (folder / "fit.json").write_bytes(b"{")
+        (folder / "fit.json").write_bytes(damage)
         with pytest.raises(ValueError, match=r"is damaged.*Remove the folder"):
             ensemble(folder).fit(*table)
 
@@ -198,7 +292,7 @@ class TestFolder:
         model = clone(ESTIMATORS["distilled"]).set_params(checkpoint_dir=folder)
         first = model.fit(*table).predict(table[0])
         (folder / "labels-copy-0.kept").write_bytes(b"")
-        with pytest.warns(UserWarning, match="labels-copy-0.* is damaged; it is computed anew"):
+        with pytest.warns(UserWarning, match=r"labels-copy-0.* is damaged and not used"):
             again = model.fit(*table).predict(table[0])
         np.testing.assert_array_equal(again, first)
 
@@ -211,6 +305,25 @@ class TestFolder:
             path.unlink()
         monkeypatch.setattr("os.fsync", full)
         with pytest.warns(UserWarning, match="No space left on device"):
+            ensemble(folder).fit(*table)
+
+    def test_on_a_disk_that_is_full_from_the_start_hinders_nothing(
+        self, table, folder, monkeypatch
+    ):
+        def full(**options):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("tempfile.TemporaryFile", full)
+        with pytest.warns(UserWarning, match="No space left on device.*keeps nothing"):
+            ensemble(folder).fit(*table)
+        assert not list(folder.iterdir())
+
+    def test_that_cannot_be_written_to_is_refused(self, table, folder, monkeypatch):
+        def forbidden(**options):
+            raise OSError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr("tempfile.TemporaryFile", forbidden)
+        with pytest.raises(ValueError, match=r"cannot be a folder to write to: .*Permission"):
             ensemble(folder).fit(*table)
 
     def test_is_cleaned_of_what_was_half_written(self, table, folder):
@@ -231,6 +344,17 @@ class TestFolder:
         np.testing.assert_array_equal(
             clone(model).fit(*table).predict(table[0]), first.predict(table[0])
         )
+
+
+@pytest.mark.filterwarnings("ignore:The checkpoint")
+def test_an_interrupted_fit_counts_what_was_written_once(table, folder, monkeypatch):
+    monkeypatch.setattr("sklearn_degu.nets.checkpoints.PAUSE", 1e9)
+    monkeypatch.setattr(
+        "sklearn_degu.nets.progress.EpochReporter.on_batch_begin", CtrlC.on_batch_begin
+    )
+    with pytest.raises(KeyboardInterrupt) as interruption:
+        ensemble(folder, tiny_net(max_epochs=5)).fit(*table)
+    assert "keeps 0 trained nets, and 1 begun (epochs: 1)." in interruption.value.__notes__[0]
 
 
 def test_an_interrupted_fit_says_how_far_it_came(table, folder, monkeypatch):

@@ -32,15 +32,17 @@ def model(strategy, **params):
     return DistilledRegressor(teacher, random_state=0, **params)
 
 
-def weights(fitted):
+def everything(fitted):
+    """Return all weights, and what the whole predicts."""
     nets = [*fitted.teacher_.estimators_, fitted.student_]
-    return [v.numpy() for net in nets for v in net.module_.state_dict().values()]
+    weights = [v.numpy() for net in nets for v in net.module_.state_dict().values()]
+    return [*weights, *fitted.predict(data()[0], return_std=True)]
 
 
 def fit_in_child(strategy, folder, has_begun, result):
     has_begun.set()
     fitted = model(strategy, checkpoint_dir=folder).fit(*data())
-    result.send((weights(fitted), fitted.history_["train_loss"]))
+    result.send((everything(fitted), fitted.history_["train_loss"]))
 
 
 class Fit:
@@ -85,6 +87,6 @@ def test_killed_at_random_moments(strategy, tmp_path):
         found, losses = fit.result()
         n_finished += 1
         np.testing.assert_array_equal(losses, undisturbed.history_["train_loss"])
-        for there, here in zip(found, weights(undisturbed), strict=True):
+        for there, here in zip(found, everything(undisturbed), strict=True):
             np.testing.assert_array_equal(there, here)
         assert not list(tmp_path.rglob("*.tmp"))

@@ -76,7 +76,7 @@ class Training:
     def restore(self, state: NetState) -> None:
         """Bring a net whose training has just begun, or that has ended, to a state."""
         net = self.net
-        content = _Unpickler(io.BytesIO(state.content), _by_name(net)).load()
+        content = _unpickled(state.content, _by_name(net))
         parts = _parts(net)
         for name, values in content["parts"].items():
             parts[name].load_state_dict(values)
@@ -107,10 +107,13 @@ class Checkpoint:
     ----------
     path : Path or None
         The files' path, without their suffixes. None keeps nothing.
+    token : str, optional
+        What the files bear. Those with another are of another fit, and left aside.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, token: str = "") -> None:
         self.path = path
+        self.token = token
         self._n_saved = 0
         self._next_time = 0.0
         self._has_failed = False
@@ -129,7 +132,7 @@ class Checkpoint:
             return
         start = time.monotonic()
         self._n_saved += 1
-        content = pickle.dumps((self._n_saved, list(states)))
+        content = pickle.dumps((self._n_saved, self.token, list(states)))
         try:
             write_checked(self.path.with_suffix(SUFFIXES[self._n_saved % 2]), content)
         except OSError as error:
@@ -142,7 +145,19 @@ class Checkpoint:
 
         A damaged file is warned of.
         """
-        found: list[tuple[int, list[NetState]]] = []
+        found = [item for item in self._whole() if item[1] == self.token]
+        if not found:
+            return [None] * n_nets
+        self._n_saved, _, states = max(found, key=lambda item: item[0])
+        return states
+
+    def latest(self) -> list[NetState]:
+        """Return the latest states, of whatever fit."""
+        return max(self._whole(), key=lambda item: item[0], default=(0, "", []))[2]
+
+    def _whole(self) -> list[tuple[int, str, list[NetState]]]:
+        """Return the contents of the files that are whole."""
+        found = []
         for path in [] if self.path is None else map(self.path.with_suffix, SUFFIXES):
             try:
                 found.append(pickle.loads(read_checked(path)))
@@ -153,12 +168,9 @@ class Checkpoint:
                     f"The checkpoint {path} is damaged; the training goes on from the one before "
                     "it, if that is whole, or begins anew.",
                     UserWarning,
-                    stacklevel=2,
+                    stacklevel=3,
                 )
-        if not found:
-            return [None] * n_nets
-        self._n_saved, states = max(found, key=lambda item: item[0])
-        return states
+        return found
 
     def _warn_once(self, error: OSError) -> None:
         if not self._has_failed:
@@ -208,10 +220,22 @@ def _pickled(state: dict[str, Any], by_name: Mapping[str, Any]) -> bytes:
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ValueError(
             f"The state of the training cannot be kept in checkpoint_dir: {error}. Callbacks must "
-            "be picklable, without lambdas and open files: "
-            f"{', '.join(state.get('callbacks', ()))}. Mend them, or leave checkpoint_dir out."
+            "be picklable, without lambdas and open files, and so must the states of module and "
+            f"optimiser. The callbacks: {', '.join(state.get('callbacks', ()))}. Mend them, or "
+            "leave checkpoint_dir out."
         ) from error
     return file.getvalue()
+
+
+def _unpickled(content: bytes, by_name: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = _Unpickler(io.BytesIO(content), by_name).load()
+    except (AttributeError, ImportError) as error:
+        raise ValueError(
+            f"A checkpoint refers to code that is not there any more: {error}. Bring it back, or "
+            "remove checkpoint_dir to begin anew."
+        ) from error
+    return state
 
 
 class _Pickler(pickle.Pickler):

@@ -42,6 +42,7 @@ class _CtrlC:
             yield
         finally:
             signal.signal(signal.SIGINT, handler)
+            self._pressed = False
 
 
 def _in_main_thread() -> bool:
