@@ -84,9 +84,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         processes, or all in one batched pass ("joint"), which fills a GPU and spares tiny nets
         their overhead, and needs nets of one architecture without recurrent layers. "auto" is
         "joint" for small nets for tables, such as the default, and on a GPU for any net of
-        :mod:`sklearn_degu.recipes`; else "threads", or "processes" if the nets may draw from
-        torch's global generator, for which threads would queue. Members
-        begin with the same weights, and see the same batches and dropout masks, in all of them.
+        :mod:`sklearn_degu.recipes` but the recurrent one; else "threads", or "processes" if the
+        nets may draw from torch's global generator, for which threads would queue. Members begin
+        with the same weights, and see the same batches and dropout masks, in all of them.
         A backend chosen by :func:`joblib.parallel_config`, such as a dask cluster, takes the place
         of threads or processes. In processes, nets for ``device="cuda"`` take turns on the GPUs.
     n_jobs : int, default=None

@@ -9,8 +9,21 @@ module that names ``seq_len`` or ``n_channels`` is given sequences of shape
 
 from sklearn_degu.modules._layers import Dropout, Standardize
 from sklearn_degu.modules.deepstarr import DeepSTARR
+from sklearn_degu.modules.dream_rnn import DreamRNN
 from sklearn_degu.modules.mlp import MLP
+from sklearn_degu.modules.mprann import MPRAnn
 from sklearn_degu.modules.one_hot import OneHotBlock
+from sklearn_degu.modules.profile import ProfileNet
 from sklearn_degu.modules.residualbind import ResidualBind
 
-__all__ = ["MLP", "DeepSTARR", "Dropout", "OneHotBlock", "ResidualBind", "Standardize"]
+__all__ = [
+    "MLP",
+    "DeepSTARR",
+    "DreamRNN",
+    "Dropout",
+    "MPRAnn",
+    "OneHotBlock",
+    "ProfileNet",
+    "ResidualBind",
+    "Standardize",
+]

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
+
+from sklearn_degu._stored_rows import StoredRows
 
 # Keras' default, under which the published networks were trained; torch's own is 1e-5.
 BATCH_NORM_EPS = 1e-3
@@ -114,13 +116,8 @@ class Standardize(nn.Module):
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the rows.
         """
-        # float64, because a sum of many float32 values down a column loses its last digits.
-        rows = np.asarray(X, dtype=np.float64)
-        rows = rows.reshape(len(rows), -1)
         weights = None if sample_weight is None else np.asarray(sample_weight)
-        loc = np.average(rows, axis=0, weights=weights)
-        # Averaging the squared distances keeps the precision that E[x²] - E[x]² would lose.
-        variance = np.average((rows - loc) ** 2, axis=0, weights=weights)
+        loc, variance = _moments(X, weights)
         scale = np.sqrt(variance)
         # Rounding leaves a constant column of large values a deviation that is not quite zero.
         scale[scale <= 10 * np.finfo(scale.dtype).eps * np.abs(loc)] = 1.0
@@ -130,6 +127,33 @@ class Standardize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Standardise each column of ``x``, of shape (n, n_features)."""
         return (x - self.loc) / self.scale
+
+
+def _moments(X: Any, weights: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return mean and variance of every column; of rows in a file, some rows at a time."""
+    if isinstance(X, StoredRows) and not X.fits_buffer:
+        loc = _streamed_average(X, weights, np.zeros(1), power=1)
+        return loc, _streamed_average(X, weights, loc, power=2)
+    # float64, because a sum of many float32 values down a column loses its last digits.
+    rows = np.asarray(X, dtype=np.float64)
+    rows = rows.reshape(len(rows), -1)
+    loc = np.average(rows, axis=0, weights=weights)
+    # Averaging the squared distances keeps the precision that E[x²] - E[x]² would lose.
+    return loc, np.average((rows - loc) ** 2, axis=0, weights=weights)
+
+
+def _streamed_average(
+    X: StoredRows, weights: NDArray[Any] | None, loc: NDArray[Any], power: int
+) -> NDArray[Any]:
+    weights = np.ones(len(X)) if weights is None else weights
+    order = np.argsort(X.stored_at, kind="stable")
+    total, start = np.zeros(1), 0
+    for part in X.in_storage_order().parts():
+        weight = weights[order[start : start + len(part)]]
+        total = total + weight @ (part.reshape(len(part), -1).astype(np.float64) - loc) ** power
+        start += len(part)
+    average: NDArray[Any] = total / weights.sum()
+    return average
 
 
 class MeanOverPositions(nn.Module):

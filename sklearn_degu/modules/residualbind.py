@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from sklearn_degu.modules._layers import BATCH_NORM_EPS, Dropout, MeanOverPositions, conv, pool
@@ -55,11 +56,16 @@ class ResidualBind(nn.Module):
         Channels of a position: A, C, G, T.
     seq_len : int, default=230
         Length of the sequences in base pairs, at least 25.
+    head_width : int, default=None
+        Hidden units of a head of its own for every output: a dense layer, SiLU, dropout of 0.5
+        and a linear layer. The published model with separate heads has 32. None: one linear
+        layer has all outputs.
 
     Raises
     ------
     ValueError
-        If ``seq_len`` is shorter than the 25 positions that two poolings by five need.
+        If ``seq_len`` is shorter than the 25 positions that two poolings by five need, or if
+        ``head_width`` is not positive.
 
     References
     ----------
@@ -74,7 +80,13 @@ class ResidualBind(nn.Module):
     torch.Size([3, 1])
     """
 
-    def __init__(self, n_outputs: int, n_channels: int = 4, seq_len: int = 230) -> None:
+    def __init__(
+        self,
+        n_outputs: int,
+        n_channels: int = 4,
+        seq_len: int = 230,
+        head_width: int | None = None,
+    ) -> None:
         super().__init__()
         if seq_len < 25:
             raise ValueError(
@@ -91,12 +103,38 @@ class ResidualBind(nn.Module):
         )
         norm = nn.BatchNorm1d(256, eps=BATCH_NORM_EPS)
         self.dense = nn.Sequential(nn.Linear(256, 256), norm, nn.SiLU(), Dropout(0.5))
-        self.output = nn.Linear(256, n_outputs)
+        self.output = _output(256, n_outputs, head_width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map sequences (n, n_channels, seq_len) to outputs (n, n_outputs)."""
         output: Tensor = self.output(self.dense(self.convolutions(x)))
         return output
+
+
+class _SeparateHeads(nn.Module):
+    """A small net for every output, side by side."""
+
+    def __init__(self, n_in: int, n_outputs: int, width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(n_in, width), nn.SiLU(), Dropout(0.5), nn.Linear(width, 1))
+            for _ in range(n_outputs)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features (n, n_in) to outputs (n, n_outputs)."""
+        return torch.cat([head(x) for head in self.heads], dim=1)
+
+
+def _output(n_in: int, n_outputs: int, head_width: int | None) -> nn.Module:
+    if head_width is None:
+        return nn.Linear(n_in, n_outputs)
+    if head_width < 1:
+        raise ValueError(
+            f"head_width must be a positive integer, or None for one linear layer, got "
+            f"{head_width!r}."
+        )
+    return _SeparateHeads(n_in, n_outputs, head_width)
 
 
 def _norm(n_filters: int) -> nn.BatchNorm2d:

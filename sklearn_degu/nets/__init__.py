@@ -2,5 +2,6 @@
 
 from sklearn_degu.nets.averaging import WeightAverage
 from sklearn_degu.nets.net import InMemoryNet
+from sklearn_degu.nets.one_cycle import OneCycle
 
-__all__ = ["InMemoryNet", "WeightAverage"]
+__all__ = ["InMemoryNet", "OneCycle", "WeightAverage"]

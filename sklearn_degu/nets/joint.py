@@ -85,7 +85,8 @@ def train_jointly(
 def can_train_jointly(net: NeuralNet) -> bool:
     """Whether a net that is not initialised yet can surely train together with its like."""
     ours = getattr(net.module, "__module__", "").startswith("sklearn_degu.modules")
-    return ours and not _loop_of_its_own(net)
+    recurrent = getattr(net.module, "is_recurrent", False)
+    return ours and not recurrent and not _loop_of_its_own(net)
 
 
 class _Member:

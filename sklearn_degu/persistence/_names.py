@@ -24,7 +24,7 @@ _INSTANCES = {
     "sklearn_degu.conformal.conformity": "Conformity TargetCalibration",
     "sklearn_degu.conformal.scores": "NormalizedScore",
     "sklearn_degu.datasets": "GroupHoldOut KmerGroupKFold",
-    "sklearn_degu.nets": "InMemoryNet WeightAverage",
+    "sklearn_degu.nets": "InMemoryNet OneCycle WeightAverage",
     "sklearn_degu.quantiles": "GaussianQuantileRegressor",
     "sklearn_degu.recalibration": "RecalibratedRegressor",
     "sklearn_degu._deviation_maps": "ScaledDeviation MonotoneDeviation",
@@ -81,7 +81,7 @@ _REFERENCES = {
     "sklearn.metrics": (
         "log_loss mean_absolute_error mean_squared_error r2_score root_mean_squared_error"
     ),
-    "sklearn_degu.modules": "MLP DeepSTARR ResidualBind",
+    "sklearn_degu.modules": "MLP DeepSTARR DreamRNN MPRAnn ProfileNet ResidualBind",
     "sklearn_degu.nets.data": "InMemoryBatches InMemoryDataset",
     "sklearn_degu.nets.evidential": "EvidentialLoss",
     "sklearn_degu.nets.losses": (

@@ -96,3 +96,28 @@ def test_sequences_too_short_are_refused():
     ResidualBind(1, seq_len=25)
     with pytest.raises(ValueError, match="at least 25 positions, got seq_len=24"):
         ResidualBind(1, seq_len=24)
+
+
+class TestSeparateHeads:
+    @pytest.mark.parametrize(("n_outputs", "expected"), [(1, 1_202_189), (3, 1_218_703)])
+    def test_have_the_published_number_of_parameters(self, n_outputs, expected):
+        trunk = by_hand(0)
+        heads = n_outputs * (256 * 32 + 32 + 32 * 1 + 1)
+        assert n_parameters(ResidualBind(n_outputs, head_width=32)) == expected == trunk + heads
+
+    def test_depend_on_no_weight_of_each_other(self):
+        module = ResidualBind(3, seq_len=25, head_width=4).eval()
+        module(torch.rand(2, 4, 25))[:, 1].sum().backward()
+        moved = [bool(head[0].weight.grad.any()) for head in module.output.heads]
+        assert moved == [False, True, False]
+
+    def test_are_not_linear(self):
+        heads = ResidualBind(2, seq_len=25, head_width=4).output.eval()
+        x = torch.randn(5, 256)
+        ends, middle = (heads(x) + heads(-x)) / 2, heads(torch.zeros_like(x))
+        assert not torch.allclose(ends, middle)
+        assert [m.p for m in heads.modules() if isinstance(m, Dropout)] == [0.5, 0.5]
+
+    def test_without_hidden_units_are_refused(self):
+        with pytest.raises(ValueError, match=r"head_width must be a positive integer.* got 0"):
+            ResidualBind(1, head_width=0)
