@@ -50,13 +50,16 @@ def evidential(sequences):
 
 
 @pytest.fixture(scope="session")
-def in_float64(one_hot, sequences):
-    """Return a student that computes in float64, and sequences."""
+def in_float64(one_hot, replicates):
+    """Return a student with every head that computes in float64, and sequences."""
     X = one_hot.astype(np.float64)
     X[0, :, 0] += 0.5  # not one-hot, so that it is kept in float64
-    return DistilledRegressor(tiny_ensemble(tiny_conv_net(), 3), random_state=0).fit(
-        X, sequences[1]
-    ), X
+    teacher = tiny_ensemble(tiny_conv_net(), 3, aleatoric="replicates")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return DistilledRegressor(teacher, random_state=0).fit(
+            X, replicates.mean(axis=2), replicates=replicates
+        ), X
 
 
 @pytest.fixture(scope="session")
