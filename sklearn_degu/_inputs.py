@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 
 from sklearn_degu._numbers import as_array, check_groups, read_as_numbers
 from sklearn_degu._replicates import check_replicates
+from sklearn_degu._stored_rows import StoredRows
 from sklearn_degu._targets import check_training_targets, check_weight
 
 # Codes stay as they are and are cast batch by batch; everything else is computed with as given.
@@ -87,15 +88,13 @@ def check_fit_data(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None."
         )
     rows, shape = _flat_rows(X, sequences)
-    with read_as_numbers(rows, "X"):
-        checked = validate_data(estimator, rows, dtype=_DTYPES, accept_sparse=False)
+    checked = _validated(estimator, rows, reset=True)
     estimator.input_shape_ = shape or _shape_of(checked, sequences)
     targets = check_training_targets(y)
     check_consistent_length(checked, targets)
     groups = check_groups(groups, len(checked))
     weight = check_weight(sample_weight, len(checked))
-    # One order in memory, so that sums over it round alike.
-    inputs = _compact(np.ascontiguousarray(checked).reshape(-1, *estimator.input_shape_))
+    inputs = _compact(_contiguous(checked).reshape(-1, *estimator.input_shape_))
     measured = check_replicates(replicates, targets, "y")
     return _without_zero_weights(Samples(inputs, targets, weight, groups, measured))
 
@@ -142,8 +141,7 @@ def check_predict_data(estimator: BaseEstimator, X: Any) -> NDArray[Any]:
             f"X has samples of shape {shape}, but {type(estimator).__name__} was fitted on "
             f"samples of shape {expected}."
         )
-    with read_as_numbers(rows, "X"):
-        checked = validate_data(estimator, rows, dtype=_DTYPES, accept_sparse=False, reset=False)
+    checked = _validated(estimator, rows, reset=False)
     shaped: NDArray[Any] = checked.reshape(-1, *expected)
     return shaped
 
@@ -151,6 +149,25 @@ def check_predict_data(estimator: BaseEstimator, X: Any) -> NDArray[Any]:
 def compute_dtype(X: NDArray[Any]) -> torch.dtype:
     """Return what to compute in: float64 for float64, float32 for everything else."""
     return torch.float64 if X.dtype == np.float64 else torch.float32
+
+
+def _validated(estimator: BaseEstimator, rows: Any, *, reset: bool) -> Any:
+    """Return rows of two axes after scikit-learn's checks; rows in a file stay there."""
+    if not isinstance(rows, StoredRows):
+        with read_as_numbers(rows, "X"):
+            return validate_data(estimator, rows, dtype=_DTYPES, accept_sparse=False, reset=reset)
+    served = rows if rows.dtype in _DTYPES else rows.astype(np.float64)
+    for part in served.in_storage_order().parts():
+        validate_data(estimator, part, dtype=_DTYPES, reset=reset)
+        if served.dtype.kind != "f":
+            break  # Numbers of other types are all finite.
+        reset = False
+    return served
+
+
+def _contiguous(X: Any) -> Any:
+    """Return rows in one order in memory, so that sums over it round alike."""
+    return X if isinstance(X, StoredRows) else np.ascontiguousarray(X)
 
 
 def _flat_rows(X: Any, sequences: bool) -> tuple[Any, tuple[int, ...] | None]:
@@ -171,16 +188,17 @@ def _flat_rows(X: Any, sequences: bool) -> tuple[Any, tuple[int, ...] | None]:
     if sequences and channels != 4 and length == 4:
         raise ValueError(
             f"X has shape {array.shape}, which looks like (n_samples, length, 4). Sequences must "
-            "be (n_samples, 4, length): pass X.transpose(0, 2, 1)."
+            "be (n_samples, 4, length): pass X.transpose(0, 2, 1), or of a file "
+            "HDF5Array(..., channels_last=True)."
         )
-    return np.ascontiguousarray(array).reshape(n, channels * length), (channels, length)
+    return _contiguous(array).reshape(n, channels * length), (channels, length)
 
 
 def _with_axes(X: Any) -> Any:
     """Return X itself if it says how many axes it has and scikit-learn reads it, else an array."""
     if isinstance(X, torch.Tensor):
         return X.detach().cpu().numpy()
-    is_read = hasattr(X, "iloc") or hasattr(X, "toarray") or isinstance(X, np.ndarray)
+    is_read = hasattr(X, "iloc") or hasattr(X, "toarray") or isinstance(X, np.ndarray | StoredRows)
     return X if is_read and np.ndim(X) else as_array(X, "X")
 
 
@@ -245,7 +263,10 @@ def _is_dna(X: NDArray[Any]) -> bool:
 
 
 def _in_parts(X: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield some rows at a time, so that temporaries stay small."""
+    """Yield some rows at a time, so that temporaries stay small; of a file, in its order."""
+    if isinstance(X, StoredRows):
+        yield from X.in_storage_order().parts()
+        return
     for start in range(0, len(X), 4096):
         yield X[start : start + 4096]
 

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn_degu._calibration import CalibratedRegressor
 from sklearn_degu._numbers import as_array
 from sklearn_degu._rows import row_hashes
+from sklearn_degu._stored_rows import StoredRows
 
 
 def describe_overlap(estimator: Any, X: Any) -> str:
@@ -62,7 +63,9 @@ def hashes_as_read(estimator: Any, X: Any) -> NDArray[np.uint64] | None:
         return hashes_as_read(estimator.steps[-1][1], _transformed(estimator, X))
     if isinstance(estimator, CalibratedRegressor):
         return hashes_as_read(estimator.estimator_, X)
-    rows = np.asarray(X) if hasattr(X, "toarray") else as_array(X, "X")
+    rows: Any = X
+    if not isinstance(X, StoredRows):
+        rows = np.asarray(X) if hasattr(X, "toarray") else as_array(X, "X")
     if rows.dtype.kind not in "biuf":
         return None
     # Sequences may come flattened.

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_degu._stored_rows import StoredRows
+
 _CHUNK = 4096
 _BYTES = 8
 
 
-def row_hashes(X: NDArray[Any]) -> NDArray[np.uint64]:
+def row_hashes(X: NDArray[Any] | StoredRows) -> NDArray[np.uint64]:
     """Return a 64-bit hash of every row.
 
     Two rows of equal values, in single precision, have equal hashes, whatever their number type;
@@ -22,7 +24,7 @@ def row_hashes(X: NDArray[Any]) -> NDArray[np.uint64]:
 
     Parameters
     ----------
-    X : ndarray of shape (n, ...)
+    X : ndarray or StoredRows of shape (n, ...)
         Rows of numbers. (n, 4, length) are sequences, with A, C, G and T in this order.
 
     Returns
@@ -37,6 +39,8 @@ def row_hashes(X: NDArray[Any]) -> NDArray[np.uint64]:
     >>> row_hashes(strand) == row_hashes(strand[:, ::-1, ::-1].astype(float))
     array([ True])
     """
+    if isinstance(X, StoredRows):
+        return X.map(row_hashes)
     hashes = np.empty(len(X), dtype=np.uint64)
     for start in range(0, len(X), _CHUNK):
         rows = X[start : start + _CHUNK]

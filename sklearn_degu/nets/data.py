@@ -1,4 +1,4 @@
-"""Data in memory, served in batches by direct indexing.
+"""Data in memory, served in batches by direct indexing, or streamed from a file.
 
 skorch's default loader collates row by row, which on sequences costs more than reading them.
 Here a batch is one index into one tensor. uint8, int8 and bool stay as they are until the batch
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sklearn_degu._stored_rows import StoredRows
+from sklearn_degu.nets.streaming import batches_of, drawn_by
+
 Target = Tensor | tuple[Tensor, Tensor]
 
 
@@ -25,7 +28,7 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray of shape (n, ...)
+    X : ndarray or StoredRows of shape (n, ...)
         Inputs.
     y : ndarray of shape (n, k)
         Encoded targets, one column an output; NaN where missing.
@@ -35,7 +38,7 @@ class Rows(NamedTuple):
         Further weights, of the single targets.
     """
 
-    X: NDArray[Any]
+    X: NDArray[Any] | StoredRows
     y: NDArray[Any]
     weight: NDArray[Any] | None = None
     target_weight: NDArray[Any] | None = None
@@ -46,8 +49,8 @@ class InMemoryDataset(Dataset[Any]):
 
     Parameters
     ----------
-    X : ndarray of shape (n, ...)
-        Rows, of any real dtype.
+    X : ndarray or StoredRows of shape (n, ...)
+        Rows, of any real dtype. More stored rows than fit their buffer stay where they are.
     y : ndarray of shape (n, k), optional
         Targets; NaN where missing.
     sample_weight : ndarray of shape (n,), optional
@@ -67,7 +70,7 @@ class InMemoryDataset(Dataset[Any]):
 
     def __init__(
         self,
-        X: NDArray[Any],
+        X: NDArray[Any] | StoredRows,
         y: NDArray[Any] | None = None,
         sample_weight: NDArray[Any] | None = None,
         target_weight: NDArray[Any] | None = None,
@@ -93,7 +96,13 @@ class InMemoryDataset(Dataset[Any]):
         Targets are ``(y, weight)`` where rows or single targets weigh unequally. Without
         targets, as in prediction, skorch expects an empty tensor.
         """
-        X = self.X[index].to(self.dtype)
+        rows = self.X[index]
+        return self.with_targets(rows if torch.is_tensor(rows) else np.asarray(rows), index)
+
+    def with_targets(self, rows: Tensor | NDArray[Any], index: Any) -> tuple[Tensor, Any]:
+        """Return rows that were read already, and their targets, ready to compute with."""
+        tensor = rows if isinstance(rows, Tensor) else as_tensor(rows).to(self.device)
+        X = tensor.to(self.dtype)
         if self.y is None:
             return X, torch.empty(0)
         if self.weight is None:
@@ -108,12 +117,12 @@ class InMemoryDataset(Dataset[Any]):
 
     def _tensors(
         self,
-        X: NDArray[Any],
+        X: NDArray[Any] | StoredRows,
         y: NDArray[Any] | None,
         sample_weight: NDArray[Any] | None,
         target_weight: NDArray[Any] | None,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        rows = as_tensor(X).to(self.device)
+    ) -> tuple[Tensor | StoredRows, Tensor | None, Tensor | None]:
+        rows = self._kept(X)
         if y is None:
             return rows, None, None
         targets, weight = (
@@ -121,6 +130,11 @@ class InMemoryDataset(Dataset[Any]):
             for part in split_targets(y, sample_weight, target_weight)
         )
         return rows, targets, weight
+
+    def _kept(self, X: NDArray[Any] | StoredRows) -> Tensor | StoredRows:
+        if isinstance(X, StoredRows) and not X.fits_buffer:
+            return X
+        return as_tensor(np.asarray(X)).to(self.device)
 
 
 class InMemoryBatches:
@@ -155,10 +169,21 @@ class InMemoryBatches:
         data = self.dataset
         if self.shuffle:
             data.start_epoch()
+        if isinstance(data.X, StoredRows):
+            yield from self._streamed(data.X)
+            return
+        if self.shuffle:
             order = torch.randperm(len(data), generator=data.generator).to(data.X.device)
         bounds = batch_bounds(len(data), self.batch_size)
         for start, stop in pairwise(bounds):
             yield data[order[start:stop] if self.shuffle else slice(start, stop)]
+
+    def _streamed(self, X: StoredRows) -> Iterator[tuple[Tensor, Any]]:
+        data = self.dataset
+        sizes = np.diff(batch_bounds(len(data), self.batch_size)).tolist()
+        shuffle = drawn_by(data.generator) if self.shuffle else None
+        for positions, rows in batches_of(X, sizes, shuffle):
+            yield data.with_targets(rows, torch.from_numpy(positions).to(data.device))
 
 
 def batch_bounds(n_rows: int, batch_size: int) -> list[int]:

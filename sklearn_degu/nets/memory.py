@@ -12,6 +12,7 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
+from sklearn_degu._stored_rows import StoredRows
 from sklearn_degu.nets.data import Rows, as_tensor
 from sklearn_degu.nets.randomness import global_generator
 
@@ -67,7 +68,8 @@ def forecast(net: NeuralNet, train: Rows, dtype: torch.dtype, n_at_once: int) ->
     size = torch.empty((), dtype=dtype).element_size()
     rows = 0
     if torch.device(net.device or "cpu").type != "cpu":
-        rows = train.X.nbytes + 2 * train.y.size * size
+        streamed = isinstance(train.X, StoredRows) and not train.X.fits_buffer
+        rows = (0 if streamed else train.X.nbytes) + 2 * train.y.size * size
     with global_generator(seed=0):
         module = net.module(**net.get_params_for("module")).to(dtype).train()
         some = as_tensor(train.X[np.arange(N_MEASURED) % len(train.X)]).to(dtype)

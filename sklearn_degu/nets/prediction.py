@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from torch import nn
 
+from sklearn_degu._stored_rows import StoredRows
 from sklearn_degu.nets.data import Rows, as_tensor
 from sklearn_degu.nets.randomness import one_intra_op_thread
 
@@ -31,7 +33,7 @@ N_COMPARED = 1024
 CONSTANT = 1e-3
 
 
-def forward(net: NeuralNet, X: NDArray[Any]) -> NDArray[np.float64]:
+def forward(net: NeuralNet, X: NDArray[Any] | StoredRows) -> NDArray[np.float64]:
     """Return the raw outputs of a fitted net, of shape (n, k).
 
     On a CPU, batches of our modules are computed side by side in as many threads as torch has, on
@@ -41,7 +43,7 @@ def forward(net: NeuralNet, X: NDArray[Any]) -> NDArray[np.float64]:
     ----------
     net : skorch.NeuralNet
         A fitted net. ``iterator_valid__batch_size`` sets the rows of a batch.
-    X : ndarray of shape (n, ...)
+    X : ndarray or StoredRows of shape (n, ...)
         Rows of any real dtype; a batch is cast on the device.
 
     Raises
@@ -49,6 +51,8 @@ def forward(net: NeuralNet, X: NDArray[Any]) -> NDArray[np.float64]:
     ValueError
         If the net does not return one row of outputs for every row of X.
     """
+    if isinstance(X, StoredRows):
+        return X.map(partial(forward, net))
     device = torch.device(net.device or "cpu")
     batch_size = _batch_size(net, X, device)
     while True:

@@ -104,7 +104,8 @@ def train_members(
     n_workers = min(effective_n_jobs(n_jobs), len(nets)) if side_by_side else 1
     at_once = len(nets) if joint else n_workers
     mend = 'Lower batch_size, or train fewer nets at a time (n_jobs, or strategy="loop").'
-    check_training_memory(nets[0], train, dtype, n_at_once=1 if _dask() else at_once, mend=mend)
+    for net in {id(net.module): net for net in nets}.values():
+        check_training_memory(net, train, dtype, 1 if _dask() else at_once, mend)
     reporters = _reporters(len(nets), at_once, verbose)
     if joint:
         return train_jointly(

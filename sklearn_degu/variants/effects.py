@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sklearn_degu.datasets.sequence_sources import opened
 from sklearn_degu.variants.intervals import check_asked, check_measured, effect_intervals
 from sklearn_degu.variants.models import StringModel
 from sklearn_degu.variants.parameters import check_batch_size, make_layout
 from sklearn_degu.variants.prediction import EffectPredictor
 from sklearn_degu.variants.results import VariantEffects
-from sklearn_degu.variants.sources import opened
 from sklearn_degu.variants.table import Variants, from_columns
 from sklearn_degu.variants.vcf import read_vcf
 from sklearn_degu.variants.windows import Edge

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_degu.datasets.sequence_sources import SequenceSource
 from sklearn_degu.uncertainty import Array
 from sklearn_degu.variants.models import StringModel
 from sklearn_degu.variants.results import VariantEffects
-from sklearn_degu.variants.sources import SequenceSource
 from sklearn_degu.variants.table import Variants
 from sklearn_degu.variants.windows import Layout, VariantError, Windows
 

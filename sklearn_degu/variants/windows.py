@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from sklearn_degu.variants.sources import SequenceSource
+from sklearn_degu.datasets.sequence_sources import SequenceSource
 from sklearn_degu.variants.table import Variants, shortened
 
 Edge = Literal["error", "pad", "shift"]

@@ -1,4 +1,4 @@
-"""Where the sequences around variants come from: named strings, or a FASTA file."""
+"""Where the sequences of a genome come from: named strings, or a FASTA file."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def opened(sequences: Any) -> Iterator[SequenceSource]:
     Parameters
     ----------
     sequences : mapping of str to str, Series, or path of a FASTA file
-        As they were passed to :func:`~sklearn_degu.variants.variant_effect`.
+        As the user passed them.
 
     Raises
     ------
