@@ -338,7 +338,7 @@ def test_folders_of_the_machine_stay_behind(tmp_path, returned):
         np.arange(3, dtype=">i4"),
         torch.arange(3),
     ],
-    ids=lambda value: getattr(value, "__name__", repr(value)),
+    ids=lambda value: type(value).__name__,
 )
 def test_values_of_parameters_come_back(value, returned):
     loaded = returned(FunctionTransformer(kw_args=value)).kw_args
