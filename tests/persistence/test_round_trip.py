@@ -375,7 +375,7 @@ def test_generators_go_on_where_they_were(legacy, returned):
 @pytest.mark.parametrize(
     "splitter",
     [GroupKFold(3), GroupHoldOut({"chr8", "chr9"}), KmerGroupKFold(3, region=slice(2, 9))],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_splitters_come_back(splitter, returned):
     loaded = returned(EnsembleRegressor(validation=splitter)).validation
