@@ -1,4 +1,5 @@
 import os
+import signal
 
 # Before scikit-learn is imported: without it, its array API checks are skipped.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -33,3 +34,11 @@ def sequences(strings):
     )
     X = X.astype(np.uint8)
     return X, np.c_[X[:, 0].sum(axis=1) - X[:, 2, 3], X[:, 1].sum(axis=1)].astype(float)
+
+
+@pytest.fixture
+def heeds_ctrl_c():
+    """Have Ctrl-C raise KeyboardInterrupt, though a shell may run Python in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

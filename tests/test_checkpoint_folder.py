@@ -347,7 +347,7 @@ class TestFolder:
 
 
 @pytest.mark.filterwarnings("ignore:The checkpoint")
-def test_an_interrupted_fit_counts_what_was_written_once(table, folder, monkeypatch):
+def test_an_interrupted_fit_counts_what_was_written_once(table, folder, monkeypatch, heeds_ctrl_c):
     monkeypatch.setattr("sklearn_degu.nets.checkpoints.PAUSE", 1e9)
     monkeypatch.setattr(
         "sklearn_degu.nets.progress.EpochReporter.on_batch_begin", CtrlC.on_batch_begin
@@ -357,7 +357,7 @@ def test_an_interrupted_fit_counts_what_was_written_once(table, folder, monkeypa
     assert "keeps 0 trained nets, and 1 begun (epochs: 1)." in interruption.value.__notes__[0]
 
 
-def test_an_interrupted_fit_says_how_far_it_came(table, folder, monkeypatch):
+def test_an_interrupted_fit_says_how_far_it_came(table, folder, monkeypatch, heeds_ctrl_c):
     monkeypatch.setattr("sklearn_degu.nets.checkpoints.PAUSE", 0)
     net = tiny_net(max_epochs=5)
     ensemble(folder, net, n_estimators=2).fit(*table)

@@ -177,7 +177,7 @@ class TestStopping:
         with pytest.raises(KeyboardInterrupt):
             train(tiny_net(callbacks=[callback]), valid=rows(9))
 
-    def test_by_ctrl_c_at_the_end_of_an_epoch_is_not_taken_for_a_callbacks(self):
+    def test_by_ctrl_c_at_the_end_of_an_epoch_is_not_taken_for_a_callbacks(self, heeds_ctrl_c):
         class CtrlC(Callback):
             def on_epoch_end(self, net, **kwargs):
                 os.kill(os.getpid(), signal.SIGINT)
