@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from numbers import Integral
 from os import PathLike
 from typing import Any
@@ -16,6 +17,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
+from torch import nn
 
 from sklearn_degu._base import NeuralRegressor, check_finite
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
@@ -34,11 +36,18 @@ from sklearn_degu._noise import (
 from sklearn_degu._noise_map import NoiseMap
 from sklearn_degu._prediction_module import EnsembleReadout, PredictionModule
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
+from sklearn_degu.nets.augmented import check_augment, check_edits
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
+from sklearn_degu.nets.fine_tuning import (
+    check_fine_tuning,
+    fine_tuning_net,
+    with_both_histories,
+)
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import tidy_history
 from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.nets.strategies import Strategy, check_strategy, train_members
+from sklearn_degu.nets.training import weights_of
 from sklearn_degu.recipes import mlp_net
 from sklearn_degu.uncertainty import Array, Heads, available_kinds
 
@@ -79,6 +88,22 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         fraction (whole groups, if ``groups`` are passed to fit), or a scikit-learn splitter, of
         which the first split is taken (if it shuffles, give it a ``random_state``). ``X_val`` and
         ``y_val`` of fit come first. None holds nothing out.
+    augment : torch.nn.Module, default=None
+        Edits every batch of training rows, anew in every epoch: called as
+        ``augment(X_batch, generator)`` with a tensor and a :class:`torch.Generator` of the member's
+        own, it returns a tensor of the same shape, such as
+        :class:`~sklearn_degu.augmentation.Augment` does for sequences [3]_. The edited rows keep
+        their measured targets. Rows to validate on and to predict are never edited. None edits
+        nothing.
+    fine_tune_epochs : int, default=0
+        For how many epochs every member trains on with the rows as they are, after the training on
+        edited ones has ended: the second stage of [3]_. It begins with the weights that the first
+        leaves, and with fresh callbacks, so that early stopping restores the best weights of the
+        second stage. 0 leaves it out.
+    fine_tune_lr : float, default=None
+        Learning rate of the second stage. None is a tenth of the net's. It stays the same
+        throughout: learning-rate schedules (:class:`skorch.callbacks.LRScheduler`,
+        :class:`~sklearn_degu.nets.OneCycle`) are left out of the second stage.
     strategy : {"auto", "loop", "threads", "processes", "joint"}, default="auto"
         How the members train: one after another ("loop"), ``n_jobs`` at a time in threads or in
         processes, or all in one batched pass ("joint"), which fills a GPU and spares tiny nets
@@ -108,7 +133,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         gives them in y's units.
     history_ : ndarray of shape (n_epochs_of_all_members,)
         Structured array with the fields ``member``, ``epoch``, ``train_loss``, ``valid_loss``
-        (NaN without validation), ``lr``, ``seconds``. ``pandas.DataFrame(history_)`` works.
+        (NaN without validation), ``lr``, ``seconds``. ``pandas.DataFrame(history_)`` works. The
+        epochs of fine-tuning are counted on behind those of the first stage, at their own ``lr``.
         Losses are in units of the targets' variance; with ``aleatoric`` they hold the likelihood
         of the noise too, counted from the smallest deviation that is told apart, and are larger.
     validation_indices_ : ndarray of int or None
@@ -149,6 +175,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
        estimation using deep ensembles", NeurIPS 2017.
     .. [2] Seitzer, Tavakoli, Antic and Martius, "On the pitfalls of heteroscedastic uncertainty
        estimation with probabilistic neural networks", ICLR 2022.
+    .. [3] Lee, Tang, Toneyan and Koo, "EvoAug: improving generalization and interpretability of
+       genomic deep neural networks with evolution-inspired data augmentations", Genome Biology 24,
+       2023.
 
     Examples
     --------
@@ -170,6 +199,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         likelihood: Likelihood = "gaussian",
         noise_of: NoiseOf = "mean",
         validation: Any = None,
+        augment: nn.Module | None = None,
+        fine_tune_epochs: int = 0,
+        fine_tune_lr: float | None = None,
         strategy: Strategy = "auto",
         n_jobs: int | None = None,
         checkpoint_dir: str | PathLike[str] | None = None,
@@ -182,6 +214,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.likelihood = likelihood
         self.noise_of = noise_of
         self.validation = validation
+        self.augment = augment
+        self.fine_tune_epochs = fine_tune_epochs
+        self.fine_tune_lr = fine_tune_lr
         self.strategy = strategy
         self.n_jobs = n_jobs
         self.checkpoint_dir = checkpoint_dir
@@ -242,6 +277,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         """
         nets = self.nets()
         strategy = check_strategy(self.strategy, nets, self.n_estimators)
+        self._check_augmentation()
         check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
         warn_of_unused_parameters(self.aleatoric, self.likelihood, self.noise_of)
         samples = check_fit_data(
@@ -483,21 +519,51 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         strategy: Strategy,
         folder: CheckpointFolder,
     ) -> list[NeuralNet]:
-        train = learned.rows(rows.train)
-        fitted = train_members(
-            nets,
-            train,
-            None if rows.valid is None else learned.rows(rows.valid),
+        train, dtype = learned.rows(rows.train), compute_dtype(rows.train.X)
+        if self.augment is not None:
+            for net in nets:
+                check_edits(self.augment, net, train, dtype)
+        run = partial(
+            train_members,
+            train=train,
+            valid=None if rows.valid is None else learned.rows(rows.valid),
             seeds=seeds,
-            dtype=compute_dtype(rows.train.X),
+            dtype=dtype,
             strategy=strategy,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
-            checkpoint=folder.checkpoint,
         )
+        fitted = run(
+            nets,
+            checkpoint=folder.checkpoint,
+            augment=self.augment,
+            epochs_later=self.fine_tune_epochs,
+        )
+        if self.fine_tune_epochs:
+            fitted = self._fine_tuned(fitted, run, folder)
         for i, net in enumerate(fitted):
             warn_if_constant(net, train, f"Member {i} of the ensemble", learned.heads.n_targets)
         return fitted
+
+    def _fine_tuned(
+        self,
+        members: list[NeuralNet],
+        run: Callable[..., list[NeuralNet]],
+        folder: CheckpointFolder,
+    ) -> list[NeuralNet]:
+        """Return the members after further epochs on the rows as they are."""
+        tuned = run(
+            [fine_tuning_net(net, self.fine_tune_epochs, self.fine_tune_lr) for net in members],
+            checkpoint=lambda name: folder.checkpoint(f"{name}-fine-tuned"),
+            initial=[weights_of(net) for net in members],
+        )
+        return [with_both_histories(*nets) for nets in zip(tuned, members, strict=True)]
+
+    def _check_augmentation(self) -> None:
+        check_augment(self.augment)
+        check_fine_tuning(
+            self.fine_tune_epochs, self.fine_tune_lr, augments=self.augment is not None
+        )
 
 
 def fingerprint(X: NDArray[Any]) -> str:
