@@ -523,7 +523,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         if self.augment is not None:
             for net in nets:
                 check_edits(self.augment, net, train, dtype)
-        run = partial(
+        stage = partial(
             train_members,
             train=train,
             valid=None if rows.valid is None else learned.rows(rows.valid),
@@ -533,31 +533,28 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
-        fitted = run(
-            nets,
-            checkpoint=folder.checkpoint,
-            augment=self.augment,
-            epochs_later=self.fine_tune_epochs,
-        )
-        if self.fine_tune_epochs:
-            fitted = self._fine_tuned(fitted, run, folder)
+        fitted = self._train_in_stages(nets, stage, folder)
         for i, net in enumerate(fitted):
             warn_if_constant(net, train, f"Member {i} of the ensemble", learned.heads.n_targets)
         return fitted
 
-    def _fine_tuned(
-        self,
-        members: list[NeuralNet],
-        run: Callable[..., list[NeuralNet]],
-        folder: CheckpointFolder,
+    def _train_in_stages(
+        self, nets: list[NeuralNet], stage: Callable[..., list[NeuralNet]], folder: CheckpointFolder
     ) -> list[NeuralNet]:
-        """Return the members after further epochs on the rows as they are."""
-        tuned = run(
-            [fine_tuning_net(net, self.fine_tune_epochs, self.fine_tune_lr) for net in members],
-            checkpoint=lambda name: folder.checkpoint(f"{name}-fine-tuned"),
-            initial=[weights_of(net) for net in members],
+        """Return the nets after the training on edited rows, and after that on others, if any."""
+        epochs, lr = self.fine_tune_epochs, self.fine_tune_lr
+        # Made before the training, in which callbacks may leave attributes of theirs on the nets.
+        later = [fine_tuning_net(net, epochs, lr) for net in nets] if epochs else []
+        checkpoint = folder.checkpoint
+        first = stage(nets, checkpoint=checkpoint, augment=self.augment, epochs_later=epochs)
+        if not later:
+            return first
+        second = stage(
+            later,
+            checkpoint=lambda name: checkpoint(f"{name}-fine-tuned"),
+            initial=[weights_of(net) for net in first],
         )
-        return [with_both_histories(*nets) for nets in zip(tuned, members, strict=True)]
+        return [with_both_histories(*both) for both in zip(second, first, strict=True)]
 
     def _check_augmentation(self) -> None:
         check_augment(self.augment)

@@ -45,12 +45,12 @@ def check_fine_tuning(epochs: Any, lr: Any, *, augments: bool) -> None:
 
 
 def fine_tuning_net(net: NeuralNet, epochs: int, lr: float | None) -> NeuralNet:
-    """Return a fitted net's unfitted copy for the second stage.
+    """Return a copy of a net for the second stage.
 
     Parameters
     ----------
     net : skorch.NeuralNet
-        A net as :func:`~sklearn_degu.nets.configure.configure` returns it, fitted or not.
+        A net as :func:`~sklearn_degu.nets.configure.configure` returns it, unfitted.
     epochs : int
         How many epochs the second stage has.
     lr : float or None
