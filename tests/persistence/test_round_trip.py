@@ -29,6 +29,7 @@ from sklearn_degu import (
     load,
     save,
 )
+from sklearn_degu.augmentation import Augment, Deletion, Mutation, Noise, ReverseComplement
 from sklearn_degu.baselines import EvidentialRegressor, MCDropoutRegressor
 from sklearn_degu.datasets import GroupHoldOut, KmerGroupKFold
 from sklearn_degu.nets import WeightAverage
@@ -162,6 +163,17 @@ def test_a_net_comes_back_in_float32(sequences, returned):
     loaded = returned(model, trusted=[TinyConv])
     assert {p.dtype for p in loaded.estimators_[0].module_.parameters()} == {torch.float32}
     assert_equal(model, loaded, sequences[0])
+
+
+def test_edits_of_the_training_come_back(sequences, returned):
+    edits = [Deletion(max_length=4), Mutation(p=0.5), ReverseComplement(), Noise(0.1)]
+    augment = Augment(edits, max_per_sequence=3, hard=True)
+    model = tiny_ensemble(tiny_conv_net(), augment=augment, fine_tune_epochs=1).fit(*sequences)
+    loaded = returned(model, trusted=[TinyConv])
+    assert repr(loaded.augment) == repr(augment)
+    assert_equal(model, loaded, sequences[0])
+    again = clone(loaded).fit(*sequences).predict(sequences[0])
+    np.testing.assert_allclose(again, model.predict(sequences[0]), rtol=1e-5)
 
 
 def test_a_pipeline_from_strings_comes_back(strings, sequences, returned):
