@@ -174,11 +174,11 @@ class SampledTeacherLoss(WeightedLoss):
     :math:`s^2` of their variance on so few degrees of freedom, :math:`\nu`, that its logarithm says
     little. The gamma likelihood of :math:`s^2`, :math:`\nu / 2` times
 
-    .. math:: \frac{s^2}{\sigma^2} + \log \sigma^2
+    .. math:: \frac{s^2}{\sigma^2} - 1 - \log \frac{s^2}{\sigma^2}
 
-    is least in expectation where :math:`\sigma^2` is the expectation of :math:`s^2`. One member alone
-    has no variance: in training the squared deviation from the student's own mean takes its place,
-    which is the variance and the student's squared error.
+    is least in expectation where :math:`\sigma^2` is the expectation of :math:`s^2`. One member
+    alone has no variance: in training the squared deviation from the student's own mean takes its
+    place, which is the variance and the student's squared error.
 
     The outputs are the mean and, of every deviation, the standardised log-variance; the targets
     the mean and, of every deviation, the variance relative to that of output zero.
@@ -218,9 +218,10 @@ class SampledTeacherLoss(WeightedLoss):
         y_mean, variance = y[:, :n_targets], y[:, n_targets:]
         if self.training and self.n_members == 1:
             own = (y_mean - mean.detach()) ** 2 * self.mean_variances.to(y)
+            own = own.clamp(min=math.exp(LOG_VARIANCE_FLOOR))
             variance = torch.cat([own, variance[:, n_targets:]], dim=1)
-        log_variance = standardised * self.scales.to(y)
-        deviance = variance * torch.exp(-log_variance) + log_variance - LOG_VARIANCE_FLOOR
+        log_ratio = variance.log() - standardised * self.scales.to(y)
+        deviance = log_ratio.exp() - 1 - log_ratio
         weight = min(1.0, max(1, self.n_members - 1) / 2)
         return torch.cat([self.criterion(mean, y_mean), weight * deviance], dim=1)
 

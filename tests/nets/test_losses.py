@@ -316,7 +316,7 @@ class TestSampledTeacher:
         loss = SampledTeacherLoss(n_members=1).eval()
         prediction, y = tensors([[0.0, 0.0]], [[3.0, 1.0]])
         deviance = loss.each(prediction, y)[0, 1]
-        assert deviance == pytest.approx(0.5 * (1 - LOG_VARIANCE_FLOOR))
+        assert deviance == 0
 
     def test_measures_ones_own_deviation_in_the_units_of_the_variance(self):
         loss = SampledTeacherLoss(n_members=1, mean_variances=(4.0,))
@@ -335,8 +335,12 @@ class TestSampledTeacher:
         prediction = torch.zeros(1, 3)
         for noise in (0.5, 2.0):
             each = loss.each(prediction, torch.tensor([[0.0, 0.0, noise]]))
-            assert each[0, 2] == pytest.approx(0.5 * (noise - LOG_VARIANCE_FLOOR))
+            assert each[0, 2] == pytest.approx(0.5 * (noise - 1 - math.log(noise)))
 
     def test_is_never_negative(self):
-        prediction, y = tensors([[0.0, -9.0]], [[0.0, 1e-6]])
+        prediction, y = tensors([[0.0, -9.0], [0.0, 9.0]], [[0.0, 1e-6], [0.0, 1e-6]])
         assert (SampledTeacherLoss().each(prediction, y) >= 0).all()
+
+    def test_is_finite_where_a_member_says_what_the_student_says(self):
+        prediction = torch.zeros(1, 2)
+        assert SampledTeacherLoss(n_members=1).each(prediction, torch.zeros(1, 2)).isfinite().all()
