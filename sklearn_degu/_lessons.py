@@ -106,14 +106,15 @@ class Lessons:
         self._lasting = [rows for rows in (originals, unlabeled) if len(rows)]
         self.weight = _weights(train.weight, 1 + appends, len(unlabeled))
         self._draw(copy=0)
-        self._first = self.X[: min(len(train.X), N_REFERENCE)]
+        self._reference: tuple[NDArray[Any], Labels] | None = None
+        if plan.samples_members:
+            some = self.X[: min(len(train.X), N_REFERENCE)]
+            self._reference = some, teaching(some, "reference")
 
     @property
     def reference(self) -> tuple[NDArray[Any], Labels]:
         """Rows, and what all members say of them."""
-        if not self._plan.samples_members:
-            return self.X, self.labels
-        return self._first, self._teaching(self._first, "reference")
+        return (self.X, self.labels) if self._reference is None else self._reference
 
     def rows(self, heads: Heads) -> Rows:
         """Return the rows with their labels as the student's outputs learn them."""

@@ -419,7 +419,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     def _sampled_moments(
         self, X: NDArray[Any], n_members: int, generator: np.random.Generator
     ) -> tuple[Array, dict[str, Array]]:
-        """Return mean and variances as random members of each row tell them, without bias.
+        """Return mean and variances as some random members of each row tell them.
 
         The variance of M members, which divides by M, is (M - 1) / M times the expectation of the
         sample variance of those drawn without replacement. One member has none: it is 0.
