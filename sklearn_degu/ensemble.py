@@ -450,11 +450,37 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         # It can be set after the fit.
         check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
         mean, spread, noise = self._moments(X)
+        return mean, self._variances(spread, noise)
+
+    def _sampled_moments(
+        self, X: NDArray[Any], n_members: int, generator: np.random.Generator
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return mean and variances as some random members of each row tell them.
+
+        The variance of M members, which divides by M, is (M - 1) / M times the expectation of the
+        sample variance of those drawn without replacement. One member has none: it is 0.
+        """
+        drawn = generator.random((len(X), len(self.estimators_))).argsort(axis=1)[:, :n_members]
+        said = np.empty((2, n_members, len(X), self.n_outputs_))
+        for member, (net, heads) in enumerate(zip(self.estimators_, self._heads, strict=True)):
+            rows, places = np.nonzero(drawn == member)
+            if len(rows):
+                predicted = heads.decode(forward(net, X[rows]))
+                said[0, places, rows] = predicted["mean"]
+                said[1, places, rows] = predicted.get("aleatoric", np.zeros(())) ** 2
+        means, noise = said
+        check_finite(means, X)
+        unbiased = means.var(axis=0, ddof=min(1, n_members - 1))
+        spread = unbiased * (len(self.estimators_) - 1) / len(self.estimators_)
+        return means.mean(axis=0), self._variances(spread, noise.mean(axis=0))
+
+    def _variances(self, spread: Array, noise: Array) -> dict[str, Array]:
+        """Return the variance of each component, from what the members say."""
         noise = self._noise_map(noise)
         if self.noise_of == "mean":
             noise = noise / self.n_replicates_
         variances = {"epistemic": spread, "aleatoric": noise}
-        return mean, {kind: variances[kind] for kind in self.uncertainty_kinds_ if kind != "total"}
+        return {kind: variances[kind] for kind in self.uncertainty_kinds_ if kind != "total"}
 
     def _moments(self, X: NDArray[Any]) -> tuple[Array, Array, Array]:
         """Return mean and variance of the members' means, and the mean of their noise variances.

@@ -88,7 +88,7 @@ _REFERENCES = {
     "sklearn_degu.nets.data": "InMemoryBatches InMemoryDataset",
     "sklearn_degu.nets.evidential": "EvidentialLoss",
     "sklearn_degu.nets.losses": (
-        "BetaGaussianLoss GaussianLoss LaplaceLoss ReplicateLoss WeightedLoss"
+        "BetaGaussianLoss GaussianLoss LaplaceLoss ReplicateLoss SampledTeacherLoss WeightedLoss"
     ),
     "sklearn_degu.sequences": "dinucleotide_shuffle mutate recombine reverse_complement shuffle",
     "sklearn_degu.shift": "penultimate_features",

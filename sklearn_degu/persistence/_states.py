@@ -124,7 +124,7 @@ def _named_tuple(cls: Any, state: State, devices: Devices) -> Any:
     return cls._make(state[name] for name in cls._fields)
 
 
-def _state_of_edits(edits: nn.Module, place: str) -> State:
+def _state_of_edits(edits: Any, place: str) -> State:
     """Return the parameters that random edits were made with: they have no weights."""
     values = {name: getattr(edits, name) for name in _parameters(type(edits))}
     return {n: [*v] if isinstance(v, nn.ModuleList) else v for n, v in values.items()}

@@ -200,6 +200,11 @@ def test_what_replicates_taught_comes_back(table, returned):
     assert again == kept
 
 
+def test_a_student_of_sampled_members_comes_back(table, returned):
+    model = DistilledRegressor(tiny_ensemble(n_estimators=3), n_sampled_members=2).fit(*table)
+    assert_equal(model, returned(model), table[0])
+
+
 def test_members_that_were_trained_elsewhere_come_back(table, returned):
     X, y = (values.astype(np.float32) for values in table)
     net = plain_skorch_net(module__n_features=6, module__n_outputs=1).fit(X, y[:, np.newaxis])
