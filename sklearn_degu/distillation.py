@@ -27,7 +27,7 @@ from sklearn_degu._inputs import (
     compute_dtype,
     is_dna,
 )
-from sklearn_degu._lessons import Augmentation, Labels, Lessons, Plan
+from sklearn_degu._lessons import Augmentation, Labels, Lessons, Plan, Teaching
 from sklearn_degu._prediction_module import PredictionModule, StudentReadout
 from sklearn_degu._rows import row_hashes
 from sklearn_degu._stored_rows import StoredRows
@@ -39,12 +39,17 @@ from sklearn_degu.ensemble import EnsembleRegressor, fingerprint
 from sklearn_degu.nets.averaging import WeightAverage
 from sklearn_degu.nets.configure import check_net, configure, has_callback, is_sequence_net
 from sklearn_degu.nets.data import InMemoryBatches, Rows
+from sklearn_degu.nets.fine_tuning import (
+    check_fine_tuning,
+    fine_tuning_net,
+    with_both_histories,
+)
 from sklearn_degu.nets.losses import SampledTeacherLoss
 from sklearn_degu.nets.memory import check_training_memory
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
 from sklearn_degu.nets.randomness import MAX_SEED, global_generator
-from sklearn_degu.nets.training import train_net
+from sklearn_degu.nets.training import train_net, weights_of
 from sklearn_degu.uncertainty import HEADS, Array, Heads, UncertaintyTarget
 
 
@@ -111,6 +116,13 @@ class DistilledRegressor(NeuralRegressor):
         None.
     verbose : int, default=0
         Print a line for the student (1) or every epoch of it (2), with the time left.
+    fine_tune_epochs : int, default=0
+        For how many epochs the student trains on with the training rows as they are, labelled by
+        the teacher, after its training on edited copies: the second stage, as in
+        :class:`EnsembleRegressor`. It needs labels of all members. The student's deviations are
+        still scaled as without it. 0 leaves it out.
+    fine_tune_lr : float, default=None
+        Learning rate of the second stage. None is a tenth of that of the student's net.
 
     Attributes
     ----------
@@ -180,6 +192,8 @@ class DistilledRegressor(NeuralRegressor):
         memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
+        fine_tune_epochs: int = 0,
+        fine_tune_lr: float | None = None,
     ) -> None:
         self.teacher = teacher
         self.student = student
@@ -195,6 +209,8 @@ class DistilledRegressor(NeuralRegressor):
         self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
+        self.fine_tune_epochs = fine_tune_epochs
+        self.fine_tune_lr = fine_tune_lr
 
     def set_params(self, **params: Any) -> DistilledRegressor:
         """Set parameters, those of teacher and student as ``teacher__name``, ``student__name``.
@@ -301,6 +317,7 @@ class DistilledRegressor(NeuralRegressor):
         holds_out = rows.valid is not None or (inherits and _holds_out(teacher))
         plan = self._plan(samples.X)
         _check_in_memory(samples.X, plan, unlabeled)
+        self._check_fine_tuning(plan)
         self._check_student(teacher, plan, validated=holds_out)
         self.teacher_ = self._fitted(teacher, teacher_seed, data, folder)
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
@@ -341,24 +358,52 @@ class DistilledRegressor(NeuralRegressor):
         first, dtype = lessons.rows(self._heads), compute_dtype(rows.train.X)
         check_training_memory(student, first, dtype)
         valid = None if rows.valid is None else (rows.valid, teaching(rows.valid.X, "valid"))
-        train_net(
-            student,
-            first,
-            None if valid is None else self._encoded(*valid, plan),
+        epochs = self.fine_tune_epochs
+        # Made before the training, in which callbacks may leave attributes of theirs on the net.
+        later = fine_tuning_net(student, epochs, self.fine_tune_lr) if epochs else None
+        stage = partial(
+            train_net,
+            valid=None if valid is None else self._encoded(*valid, plan),
             seed=seed,
             dtype=dtype,
-            reporter=EpochReporter("student", verbose=self.verbose),
+        )
+        stage(
+            student,
+            first,
+            reporter=EpochReporter("student", verbose=self.verbose, epochs_later=epochs),
             checkpoint=folder.checkpoint("student"),
             refresh=lambda epoch: lessons.refreshed(epoch, self._heads),
         )
         # Where the training had ended in an earlier run, no epoch has drawn its last copy.
         lessons.refreshed(len(student.history) - 1, self._heads)
+        if later is not None:
+            clean = self._clean_lessons(teaching, rows, unlabeled, plan, seed).rows(self._heads)
+            stage(
+                later,
+                clean,
+                reporter=EpochReporter("fine-tuning of the student", verbose=self.verbose),
+                checkpoint=folder.checkpoint("student-fine-tuned"),
+                initial=weights_of(student),
+            )
+            student = with_both_histories(later, student)
         warn_if_constant(student, first, "The student")
         X, labels = lessons.reference
         if valid is not None and len(valid[0].X) >= MIN_VALIDATION:
             X, labels = valid[0].X, valid[1]
         self._heads = self._heads.unbiased(forward(student, X), labels)
         return student
+
+    def _clean_lessons(
+        self,
+        teaching: Teaching,
+        rows: TrainingRows,
+        unlabeled: NDArray[Any],
+        plan: Plan,
+        seed: int,
+    ) -> Lessons:
+        """Return what the student is fine-tuned on: the rows as they are, in one copy."""
+        kept_apart: Teaching = lambda X, name, _=None: teaching(X, f"clean-{name}")  # noqa: E731
+        return Lessons(kept_apart, rows.train, unlabeled, plan._replace(augment=None), seed)
 
     def _plan(self, X: NDArray[Any]) -> Plan:
         """Return which rows the student sees, and who labels them."""
@@ -496,6 +541,17 @@ class DistilledRegressor(NeuralRegressor):
             )
         with global_generator(seed=0):
             student.initialize()
+
+    def _check_fine_tuning(self, plan: Plan) -> None:
+        check_fine_tuning(
+            self.fine_tune_epochs, self.fine_tune_lr, augments=plan.augment is not None
+        )
+        if self.fine_tune_epochs and plan.samples_members:
+            raise ValueError(
+                "fine_tune_epochs has the student train on with one set of labels, which "
+                "n_sampled_members would make noisy. Set n_sampled_members=None, or "
+                "fine_tune_epochs=0."
+            )
 
     def _check_replicates_used(self, replicates: Any) -> None:
         """Refuse replicates that a frozen teacher has not learned from and will not."""

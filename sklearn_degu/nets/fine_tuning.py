@@ -39,8 +39,8 @@ def check_fine_tuning(epochs: Any, lr: Any, *, augments: bool) -> None:
     if epochs and not augments:
         raise ValueError(
             f"fine_tune_epochs={epochs} trains on with the rows as they are after a training on "
-            "edited ones, but augment=None edits none. Pass an augment such as "
-            "augmentation.Augment(), or raise the net's max_epochs."
+            "edited ones, but augment edits none. Pass an augment such as augmentation.Augment(), "
+            "or raise the net's max_epochs."
         )
 
 

@@ -126,7 +126,8 @@ def _named_tuple(cls: Any, state: State, devices: Devices) -> Any:
 
 def _state_of_edits(edits: Any, place: str) -> State:
     """Return the parameters that random edits were made with: they have no weights."""
-    values = {name: getattr(edits, name) for name in _parameters(type(edits))}
+    cls: type = type(edits)
+    values = {name: getattr(edits, name) for name in _parameters(cls)}
     return {n: [*v] if isinstance(v, nn.ModuleList) else v for n, v in values.items()}
 
 

@@ -210,7 +210,7 @@ VALUES = {
     ),
     "fine_tune_epochs alone": (
         lambda: EnsembleRegressor(QUICK, 1, fine_tune_epochs=3).fit(X, Y),
-        "augment=None edits none",
+        "augment edits none",
     ),
     "validation above 1": (
         lambda: EnsembleRegressor(QUICK, 1, validation=20).fit(X, Y),

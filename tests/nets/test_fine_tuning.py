@@ -201,7 +201,7 @@ class TestRefused:
             two_stages(fine_tune_lr=lr).fit(*table)
 
     def test_a_second_stage_without_a_first(self, table):
-        with pytest.raises(ValueError, match=r"fine_tune_epochs=2 .* but augment=None edits none"):
+        with pytest.raises(ValueError, match=r"fine_tune_epochs=2 .* but augment edits none"):
             two_stages(augment=None).fit(*table)
 
 
