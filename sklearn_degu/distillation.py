@@ -561,6 +561,14 @@ class DistilledRegressor(NeuralRegressor):
             )
         with global_generator(seed=0):
             student.initialize()
+            if self.warm_start_from_teacher:
+                member = configure(
+                    teacher.nets()[0],
+                    n_outputs=self.n_outputs_,
+                    input_shape=self.input_shape_,
+                    validated=validated,
+                )
+                warm_weights(student, member.initialize(), self.n_outputs_)
 
     def _check_fine_tuning(self, plan: Plan) -> None:
         check_fine_tuning(

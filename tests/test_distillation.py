@@ -802,10 +802,22 @@ class TestWarmStart:
         torch.testing.assert_close(last_cold[1], last_warm[1])
         assert not torch.allclose(last_cold[0], last_warm[0])
 
-    def test_needs_the_teachers_architecture(self, table):
-        student = tiny_net(module__hidden=(5,))
+    @pytest.mark.parametrize("hidden", [(5,), (8, 8), (16,)])
+    def test_needs_the_teachers_architecture(self, table, hidden, no_training):
+        student = tiny_net(module__hidden=hidden)
         with pytest.raises(ValueError, match="needs a student of the teacher's architecture"):
             tiny_degu(student=student, warm_start_from_teacher=True).fit(*table)
+
+    def test_takes_the_mean_of_a_member_that_learned_noise(self, curve):
+        X, y, _, teacher = curve
+        degu = DistilledRegressor(
+            FrozenEstimator(teacher),
+            tiny_net(max_epochs=1, lr=1e-12),
+            warm_start_from_teacher=True,
+            random_state=0,
+        )
+        mean = degu.fit(X, y).predict(X)
+        assert np.corrcoef(mean, teacher.predict_members(X)[0])[0, 1] > 0.999
 
     def test_is_true_or_false(self, table, no_training):
         with pytest.raises(ValueError, match="warm_start_from_teacher must be True or False"):

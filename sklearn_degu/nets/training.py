@@ -148,14 +148,14 @@ def weights_of(net: NeuralNet) -> Weights:
 def warm_weights(student: NeuralNet, member: NeuralNet, n_outputs: int) -> Weights:
     """Return the weights of an initialised student, with those of a member in their place.
 
-    The last layer, of more outputs than the member has, takes the member's for the first ones.
+    The last layer, whose numbers of outputs differ, takes the member's first ones for its own.
 
     Parameters
     ----------
     student, member : skorch.NeuralNet
         Nets of one architecture.
     n_outputs : int
-        Number of outputs of the member, which are the first of the student.
+        How many outputs of the last layer to take.
 
     Raises
     ------
@@ -166,8 +166,9 @@ def warm_weights(student: NeuralNet, member: NeuralNet, n_outputs: int) -> Weigh
     merged = {}
     for name, fresh in own.items():
         trained = given.get(name, fresh.new_empty(0)).to(fresh)
-        if trained.shape != fresh.shape and (n_outputs, *fresh.shape[1:]) == trained.shape:
-            trained = torch.cat([trained, fresh[n_outputs:]])
+        is_last = trained.shape[1:] == fresh.shape[1:] and len(trained) % n_outputs == 0
+        if trained.shape != fresh.shape and is_last:
+            trained = torch.cat([trained[:n_outputs], fresh[n_outputs:]])
         merged[name] = trained
     if own.keys() != given.keys() or any(merged[k].shape != own[k].shape for k in own):
         raise ValueError(
