@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Mapping
 from importlib.metadata import version
 from types import CodeType, FunctionType
@@ -10,11 +11,14 @@ from typing import Any
 
 import joblib
 import numpy as np
+from torch import nn
 
 from sklearn_degu._stored_rows import StoredRows
 
 # Parameters that say how a fit is run, not what comes out of it.
 _WITHOUT_EFFECT = ("checkpoint_dir", "memory", "n_jobs", "verbose")
+
+_EVERY_MODULE_HAS = frozenset(vars(nn.Module()))
 
 _PACKAGES = ("numpy", "scikit-learn", "sklearn-degu", "skorch", "torch")
 
@@ -59,6 +63,8 @@ def _describe(name: str, value: Any, described: dict[str, str]) -> None:
         described[name] = repr(value)
     elif isinstance(value, (np.random.RandomState, np.random.Generator)):
         described[name] = _named(type(value))
+    elif isinstance(value, nn.Module):
+        _describe_module(name, value, described)
     elif inspect.ismethod(value):
         described[name] = _named(value.__func__)
         _describe(f"{name}.__self__", value.__self__, described)
@@ -68,6 +74,19 @@ def _describe(name: str, value: Any, described: dict[str, str]) -> None:
         described[name] = _named(value)
     else:
         described[name] = f"{_named(type(value))} {_hashed(value)}"
+
+
+def _describe_module(name: str, module: nn.Module, described: dict[str, str]) -> None:
+    """Describe a torch module by its tensors, and what its class has given it beside them.
+
+    The bytes of its pickle will not do: they tell where a tensor came from.
+    """
+    for key, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+        described[f"{name}.{key}"] = _hashed(tensor.detach().cpu())
+    for path, part in module.named_modules(prefix=name):
+        described[path] = _named(type(part))
+        own = {key: value for key, value in vars(part).items() if key not in _EVERY_MODULE_HAS}
+        _describe(path, own, described)
 
 
 def _describe_function(name: str, function: FunctionType, described: dict[str, str]) -> None:

@@ -14,8 +14,10 @@ from sklearn.model_selection import KFold, ShuffleSplit
 from skorch.callbacks import Callback
 
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu.augmentation import Augment, Mutation, Noise
 from sklearn_degu.baselines import EvidentialRegressor, MCDropoutRegressor
-from tests.toys import tiny_ensemble, tiny_net
+from tests.nets.test_augmented import Jitter
+from tests.toys import tiny_conv_net, tiny_ensemble, tiny_net
 
 
 class Count(Callback):
@@ -49,6 +51,7 @@ ESTIMATORS = {
     "joint": ensemble().set_params(strategy="joint"),
     "heteroscedastic": ensemble(aleatoric="heteroscedastic"),
     "validated": ensemble(validation=0.25),
+    "in two stages": ensemble(augment=Jitter(), fine_tune_epochs=2),
     "distilled": DistilledRegressor(ensemble().set_params(random_state=None), random_state=0),
     "augmented": DistilledRegressor(
         ensemble(), random_state=0, augment=lambda X, generator: X + generator.normal(size=X.shape)
@@ -88,7 +91,9 @@ def test_the_same_fit_again_trains_nothing(estimator, table, folder):
     np.testing.assert_array_equal(again, first)
 
 
-@pytest.mark.parametrize("name", ["loop", "joint", "distilled", "augmented", "dropout"])
+@pytest.mark.parametrize(
+    "name", ["loop", "joint", "in two stages", "distilled", "augmented", "dropout"]
+)
 def test_a_folder_changes_nothing(name, table, folder):
     plain = clone(ESTIMATORS[name]).fit(*table)
     kept = clone(ESTIMATORS[name]).set_params(checkpoint_dir=folder).fit(*table)
@@ -201,6 +206,20 @@ class TestOfAnotherFit:
         model.set_params(augment=functions[0]).fit(*table)
         with pytest.raises(ValueError, match=r"belongs to another fit: estimator\.augment"):
             model.set_params(augment=functions[1]).fit(*table)
+
+    @pytest.mark.parametrize("augment", [None, Jitter(0.2), Augment([Noise(0.1)], 1)])
+    def test_with_another_module_is_refused(self, augment, table, folder):
+        model = clone(ESTIMATORS["in two stages"]).set_params(checkpoint_dir=folder)
+        clone(model.fit(*table)).fit(*table)
+        with pytest.raises(ValueError, match=r"belongs to another fit: estimator\.augment"):
+            model.set_params(augment=augment, fine_tune_epochs=0).fit(*table)
+
+    def test_with_other_parameters_of_edits_is_refused(self, sequences, folder):
+        model = tiny_ensemble(tiny_conv_net(), checkpoint_dir=folder)
+        model.set_params(augment=Augment([Mutation(0.1)], 1)).fit(*sequences)
+        model.set_params(augment=Augment([Mutation(0.1)], 1)).fit(*sequences)
+        with pytest.raises(ValueError, match=r"belongs to another fit: estimator\.augment"):
+            model.set_params(augment=Augment([Mutation(0.2)], 1)).fit(*sequences)
 
     def test_by_a_frozen_teacher_in_other_units_is_refused(self, table, folder):
         X, y = table

@@ -7,11 +7,11 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_degu import EnsembleRegressor
+from sklearn_degu import DistilledRegressor, EnsembleRegressor
 from sklearn_degu.augmentation import Augment, Mutation, Noise, ReverseComplement
 from sklearn_degu.modules import DeepSTARR
 from sklearn_degu.modules.one_hot import kmer_tables
-from sklearn_degu.nets.data import InMemoryBatches
+from sklearn_degu.nets.data import InMemoryBatches, InMemoryDataset
 from tests.toys import tiny_conv_net, tiny_ensemble, tiny_net, weights
 
 
@@ -112,13 +112,15 @@ class TestMembers:
         noise = []
         for net in fitted.estimators_:
             for batch in net.batches_seen[True]:
-                rows = batch[np.argsort(batch[:, 0] * 0 + nearest(batch, X))]
-                noise.append(rows - X)
+                assert sorted(nearest(batch, X)) == list(range(len(X)))
+                noise.append(batch - X[nearest(batch, X)])
         assert len(noise) == 4
         for i, one in enumerate(noise):
             assert one.min() >= 0
             assert one.max() < 0.3
-            assert all(np.abs(one - other).max() > 0.1 for other in noise[:i])
+            # Whatever the order of the rows.
+            drawn = [np.sort(values, axis=None) for values in (one, *noise[:i])]
+            assert all(np.abs(drawn[0] - other).max() > 1e-3 for other in drawn[1:])
 
     def test_are_validated_on_the_rows_as_they_are(self, table):
         X, y = table
@@ -139,8 +141,6 @@ class TestMembers:
         assert torch.equal(torch.random.get_rng_state(), before)
 
     def test_may_be_those_of_a_teacher(self, sequences):
-        from sklearn_degu import DistilledRegressor
-
         teacher = tiny_ensemble(tiny_conv_net(), augment=edits(), fine_tune_epochs=1)
         degu = DistilledRegressor(teacher, random_state=0).fit(*sequences)
         assert len(degu.teacher_.history_) == 2 * 3
@@ -226,3 +226,12 @@ class TestRefused:
 
 def test_edits_are_a_parameter_of_the_estimator():
     assert EnsembleRegressor().get_params()["augment"] is None
+
+
+def test_only_batches_to_train_on_are_edited():
+    data = InMemoryDataset(np.zeros((4, 2)), np.zeros((4, 1)), augment=lambda X: X + 1)
+    edited = {
+        shuffle: next(iter(InMemoryBatches(data, 4, shuffle)))[0] for shuffle in (True, False)
+    }
+    assert (edited[True] == 1).all()
+    assert (edited[False] == 0).all()
