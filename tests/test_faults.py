@@ -8,6 +8,7 @@ import pytest
 from skorch.callbacks import EarlyStopping, LRScheduler
 
 from sklearn_degu import DistilledRegressor
+from sklearn_degu.augmentation import Augment, Mutation
 from tests.toys import LENGTH, tiny_conv_net, tiny_ensemble
 
 # Of each strategy.
@@ -26,9 +27,10 @@ def model(strategy, **params):
         EarlyStopping("valid_loss", patience=50, load_best=True),
     ]
     net = tiny_conv_net(
-        max_epochs=60, module__dropout=0.1, module__width=16, batch_size=64, callbacks=callbacks
+        max_epochs=45, module__dropout=0.1, module__width=16, batch_size=64, callbacks=callbacks
     )
     teacher = tiny_ensemble(net, n_estimators=3, strategy=strategy, n_jobs=2, validation=0.1)
+    teacher.set_params(augment=Augment([Mutation(0.1)], 1), fine_tune_epochs=15)
     return DistilledRegressor(teacher, random_state=0, **params)
 
 
