@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from skorch import NeuralNet
 from torch import nn
 
-from sklearn_degu._base import NeuralRegressor
+from sklearn_degu._base import NeuralRegressor, layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
 from sklearn_degu._inputs import (
     Samples,
@@ -37,6 +37,7 @@ from sklearn_degu.augmentation.policy import edited_copy
 from sklearn_degu.ensemble import EnsembleRegressor, fingerprint
 from sklearn_degu.nets.averaging import WeightAverage
 from sklearn_degu.nets.configure import check_net, configure, has_callback, is_sequence_net
+from sklearn_degu.nets.count_losses import predicts_rates, with_squared_error
 from sklearn_degu.nets.data import InMemoryBatches, Rows
 from sklearn_degu.nets.memory import check_training_memory
 from sklearn_degu.nets.prediction import forward, warn_if_constant
@@ -112,7 +113,7 @@ class DistilledRegressor(NeuralRegressor):
         deviation is that which the teacher's ``noise_of`` named at fit: the student has learned
         it, and ``teacher__noise_of`` has no effect before the next fit.
     n_outputs_ : int
-        Number of targets.
+        Number of targets; of profiles, number of targets times positions.
     input_shape_ : tuple of int
         Shape of a sample.
     n_features_in_ : int
@@ -131,8 +132,10 @@ class DistilledRegressor(NeuralRegressor):
     student taught on the training rows learns little more than one member knows. Hence
     ``augment``, and ``X_unlabeled`` for further rows of the user's own.
 
-    The student's deviations are scaled to have the teacher's mean over the validation rows, or,
-    with fewer than 20 of these, over the rows that the student learned on.
+    Of a teacher that predicts rates of counts, the student learns their logarithms.
+
+    The student's deviations, and rates, are scaled to have the teacher's mean over the validation
+    rows, or, with fewer than 20 of these, over the rows that the student learned on.
 
     References
     ----------
@@ -247,7 +250,8 @@ class DistilledRegressor(NeuralRegressor):
         samples = check_fit_data(
             self, X, y, sample_weight, groups, sequences=_reads_sequences(teacher)
         )
-        self._y_ndim = np.asarray(y).ndim
+        nets = teacher.nets() if self.student is None else [*teacher.nets(), self.student]
+        positions = self._read_layout(y, nets, y_val)
         self.n_outputs_ = samples.y.shape[1]
         unlabeled = samples.X[:0]
         if X_unlabeled is not None:
@@ -257,7 +261,7 @@ class DistilledRegressor(NeuralRegressor):
             **{"X": X, "y": y, "sample_weight": sample_weight},
             **{"replicates": replicates, "groups": groups, **given._asdict()},
         }
-        decisive = {**data, **samples._asdict(), "X_unlabeled": unlabeled}
+        decisive = {**data, **samples._asdict(), "X_unlabeled": unlabeled, **layout(positions)}
         if isinstance(self.teacher, FrozenEstimator):
             self._check_frozen(teacher)
             if self.checkpoint_dir is not None:
@@ -311,12 +315,20 @@ class DistilledRegressor(NeuralRegressor):
             return folder.kept(f"labels-{what}", lambda: self._label(X))
 
         lessons = Lessons(label, rows.train, unlabeled, augment, seed)
-        self._heads = Heads.fit(lessons.labels, lessons.weight, self.target, self.head_weights)
+        self._heads = Heads.fit(
+            lessons.labels,
+            lessons.weight,
+            self.target,
+            self.head_weights,
+            n_positions=self._n_positions or 1,
+            mean_link=self.teacher_._heads[0].heads["mean"].link,
+        )
         student = configure(
             self._student_net(self.teacher_),
             n_outputs=self._heads.n_outputs,
             input_shape=self.input_shape_,
             validated=rows.valid is not None,
+            n_positions=self._n_positions,
         )
         first, dtype = lessons.encoded(self._heads), compute_dtype(rows.train.X)
         check_training_memory(student, first, dtype)
@@ -337,7 +349,7 @@ class DistilledRegressor(NeuralRegressor):
         X, labels = lessons.X, lessons.labels
         if valid is not None and len(valid[0].X) >= MIN_VALIDATION:
             X, labels = valid[0].X, valid[1]
-        self._heads = self._heads.unbiased(forward(student, X), labels)
+        self._heads = self._heads.unbiased(forward(student, X), labels, self._n_positions or 1)
         return student
 
     def _augmentation(self, X: NDArray[Any]) -> Augmentation | None:
@@ -403,6 +415,8 @@ class DistilledRegressor(NeuralRegressor):
         if self.student is not None:
             return self.student
         net = clone(teacher.nets()[0])
+        if predicts_rates([net]):
+            net = with_squared_error(net)
         if net.callbacks != "disable" and not has_callback(net, WeightAverage):
             average = ("weight_average", WeightAverage())
             net.set_params(callbacks=[average, *(net.callbacks or [])])
@@ -434,6 +448,12 @@ class DistilledRegressor(NeuralRegressor):
         self._check_head_weights()
         if self.student is not None:
             check_net(self.student)
+            if predicts_rates([self.student]):
+                raise ValueError(
+                    f"The student has the criterion {self.student.criterion.__name__}, a "
+                    "likelihood of counts, but learns what the teacher says: of one that predicts "
+                    "rates their logarithms. Leave the student's criterion at MSELoss."
+                )
         teacher = self.teacher
         if isinstance(teacher, FrozenEstimator):
             teacher = teacher.estimator
@@ -447,6 +467,12 @@ class DistilledRegressor(NeuralRegressor):
         self, teacher: EnsembleRegressor, augment: Augmentation | None, *, validated: bool
     ) -> None:
         """Raise, before the teacher is trained, what would hinder the student."""
+        if self.labels == "measured" and predicts_rates(teacher.nets()):
+            raise ValueError(
+                "labels='measured' has the student stop on measured y, but this one learns "
+                "logarithms of rates, and those of measured counts of 0 are not finite. Leave "
+                "labels at 'teacher'."
+            )
         if self.labels == "measured" and not validated:
             raise ValueError(
                 "labels='measured' says what the student is stopped on, but there are no "
@@ -457,6 +483,7 @@ class DistilledRegressor(NeuralRegressor):
             n_outputs=(1 + len(_components(teacher))) * self.n_outputs_,
             input_shape=self.input_shape_,
             validated=validated,
+            n_positions=self._n_positions,
         )
         if augment is not None and student.iterator_train is not InMemoryBatches:
             raise ValueError(

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
-from sklearn_degu._base import NeuralRegressor, check_finite
+from sklearn_degu._base import NeuralRegressor, check_finite, layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
 from sklearn_degu._inputs import Samples, check_fit_data, check_predict_data, compute_dtype
 from sklearn_degu._named_nets import NamedNetsMixin
@@ -25,13 +25,13 @@ from sklearn_degu._noise import (
     Aleatoric,
     Likelihood,
     NoiseOf,
-    Objective,
     check_noise_parameters,
     harmonic_mean,
     objective,
     warn_of_unused_parameters,
 )
 from sklearn_degu._noise_map import NoiseMap
+from sklearn_degu._objectives import Objective
 from sklearn_degu._prediction_module import EnsembleReadout, PredictionModule
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
@@ -123,7 +123,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         their numbers in the training rows, because the variance of a mean of r replicates is
         1/r of theirs and it is 1/r that averages; else 1.
     n_outputs_ : int
-        Number of targets.
+        Number of targets; of profiles, number of targets times positions.
     input_shape_ : tuple of int
         Shape of a sample.
     n_features_in_ : int
@@ -138,7 +138,15 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     Notes
     -----
     y may have several columns and may hold NaN where a target was not measured: such entries
-    are left out of the loss and of :meth:`score`. The epistemic deviation has ``ddof=0``.
+    are left out of the loss and of :meth:`score`. All positions of a profile share the scale of
+    their target, and the map of its noise.
+
+    A net whose criterion is a likelihood of counts (``torch.nn.PoissonNLLLoss`` or
+    :class:`~sklearn_degu.nets.MultinomialCountLoss`) predicts logarithms of rates, relative to
+    the mean rate of their target. y must then not be negative; predictions are rates, in y's
+    units. The loss is in units of the mean rate.
+
+    The epistemic deviation has ``ddof=0``.
 
     The noise of the whole ensemble follows from the law of total variance: the members' variances
     are averaged, not their deviations, and ``total**2 = epistemic**2 + aleatoric**2``.
@@ -210,12 +218,17 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             (n_samples, 4, length). uint8, int8 and bool keep their size in memory and are
             computed in float32, as are float32 and one-hot sequences of any type; everything else
             is computed in float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets. NaN is a missing measurement; a row needs at least one.
+        y : array-like of shape (n_samples,), (n_samples, n_targets) or \
+                (n_samples, n_targets, n_positions)
+            Targets. NaN is a missing measurement; a row needs at least one. Profiles, with three
+            axes, need a net that takes ``n_positions``, such as ``recipes.profile_net()``; of
+            their flattened view (n_samples, n_targets * n_positions) the net says the positions,
+            ``module__n_positions``, and predictions are flattened too.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
         replicates : array-like of shape (n_samples, n_replicates) or \
-                (n_samples, n_targets, n_replicates), optional
+                (n_samples, n_targets, n_replicates), of profiles \
+                (n_samples, n_targets, n_positions, n_replicates), optional
             The measurements that y is the mean of, in y's units, for
             ``aleatoric="replicates"``; NaN where missing. fit warns if y cannot be their mean.
         groups : array-like of shape (n_samples,), optional
@@ -254,8 +267,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             replicates=replicates,
         )
         given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
-        self._y_ndim = np.asarray(y).ndim
-        data = {**samples._asdict(), **given._asdict()}
+        positions = self._read_layout(y, nets, y_val)
+        data = {**samples._asdict(), **given._asdict(), **layout(positions)}
         with checkpoint_folder(self, data, self._drawn_seeds) as folder:
             return self._fit(samples, given, nets, strategy, folder)
 
@@ -270,13 +283,17 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         validation_seed, *seeds = folder.seeds
         rows = training_rows(self, samples, self.validation, validation_seed, given, folder)
         rows.check_measured()
-        learned = objective(self.aleatoric, self.likelihood, rows.train)
+        positions = self._n_positions
+        learned = objective(
+            self.aleatoric, self.likelihood, rows.train, nets, n_positions=positions or 1
+        )
         configured = [
             configure(
                 nets[i % len(nets)],
                 n_outputs=learned.heads.n_outputs,
                 input_shape=self.input_shape_,
                 validated=rows.valid is not None,
+                n_positions=positions,
                 loss=learned.loss,
                 loss_params=learned.loss_params,
             )
@@ -358,6 +375,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         ensemble.n_replicates_ = harmonic_mean(of_members, np.ones_like(of_members))
         ensemble._noise_map = NoiseMap.mean([part._noise_map for part in parts], n_members)
         ensemble.input_shape_ = first.input_shape_
+        ensemble._n_positions = first._n_positions
         ensemble.n_features_in_ = math.prod(first.input_shape_)
         ensemble.history_ = tidy_history(nets)
         ensemble._seen_rows = np.unique(np.concatenate([part._seen_rows for part in parts]))
@@ -377,7 +395,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
 
         Returns
         -------
-        y : ndarray of shape (n_estimators, n_samples) or (n_estimators, n_samples, n_targets)
+        y : ndarray of shape (n_estimators, n_samples), (n_estimators, n_samples, n_targets) or \
+                (n_estimators, n_samples, n_targets, n_positions)
             Predicted means in y's units.
         """
         check_is_fitted(self)

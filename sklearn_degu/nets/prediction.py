@@ -34,7 +34,7 @@ CONSTANT = 1e-3
 
 
 def forward(net: NeuralNet, X: NDArray[Any] | StoredRows) -> NDArray[np.float64]:
-    """Return the raw outputs of a fitted net, of shape (n, k).
+    """Return the raw outputs of a fitted net, of shape (n, k); profiles are flattened.
 
     On a CPU, batches of our modules are computed side by side in as many threads as torch has, on
     one thread each: faster than one batch on all threads, and the same whatever their number.
@@ -79,12 +79,13 @@ def _forward(
     def outputs_from(start: int) -> NDArray[np.float64]:
         batch = as_tensor(X[start : start + batch_size]).to(device).to(dtype)
         output = net.evaluation_step((batch, None), training=False)
-        if output.ndim != 2 or len(output) != len(batch):
+        if output.ndim not in (2, 3) or len(output) != len(batch):
             raise ValueError(
-                f"The net's module must return (n_samples, n_outputs); for {len(batch)} samples "
-                f"it returned {tuple(output.shape)}."
+                "The net's module must return (n_samples, n_outputs), or profiles (n_samples, "
+                f"n_outputs, n_positions); for {len(batch)} samples it returned "
+                f"{tuple(output.shape)}."
             )
-        outputs: NDArray[np.float64] = output.detach().to("cpu", torch.float64).numpy()
+        outputs: NDArray[np.float64] = output.detach().flatten(1).to("cpu", torch.float64).numpy()
         return outputs
 
     starts = range(0, len(X), batch_size)
