@@ -231,10 +231,7 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         n_positions = self._n_positions or 1
         predicted, measured = (pooled(values, n_positions) for values in (predicted, measured))
         weight = pooled_weight(weight, n_positions)
-        targets = np.flatnonzero(~np.isnan(measured).all(axis=0))
-        if not len(targets):
-            raise ValueError("y holds no measurement (all is NaN), so there is nothing to score.")
-        return float(np.mean([_r2(measured[:, t], predicted[:, t], weight) for t in targets]))
+        return mean_r2(measured, predicted, weight)
 
     def _like_y(self, values: Array) -> Array:
         """Return values of shape (..., n, n_outputs_) in the shape that y had."""
@@ -244,7 +241,7 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
 
     def _read_layout(self, y: Any, nets: Sequence[NeuralNet], y_val: Any = None) -> int | None:
         """Keep how y is laid out, and return the positions of a profile, if it holds profiles."""
-        shape, shape_val = np.shape(y), getattr(y_val, "shape", ())
+        shape, shape_val = np.asarray(y).shape, getattr(y_val, "shape", ())
         if len(shape) == len(shape_val) == 3 and shape[1:] != shape_val[1:]:
             raise ValueError(
                 f"y_val has shape {shape_val}, but y has {shape}: targets and positions differ."
@@ -264,6 +261,20 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
 def layout(n_positions: int | None) -> dict[str, int]:
     """Return what tells targets of one layout from others of the same columns, if profiles."""
     return {} if n_positions is None else {"n_positions": n_positions}
+
+
+def mean_r2(measured: Array, predicted: Array, weight: NDArray[Any] | None) -> float:
+    """Return the mean R² of the columns that were measured.
+
+    Raises
+    ------
+    ValueError
+        If none was.
+    """
+    targets = np.flatnonzero(~np.isnan(measured).all(axis=0))
+    if not len(targets):
+        raise ValueError("y holds no measurement (all is NaN), so there is nothing to score.")
+    return float(np.mean([_r2(measured[:, t], predicted[:, t], weight) for t in targets]))
 
 
 def _r2(measured: Array, predicted: Array, weight: NDArray[Any] | None) -> float:

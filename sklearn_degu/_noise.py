@@ -169,7 +169,7 @@ def objective(
     aleatoric: Aleatoric | None,
     likelihood: Likelihood,
     train: Samples,
-    nets: Sequence[NeuralNet],
+    nets: Sequence[NeuralNet] = (),
     n_positions: int = 1,
 ) -> Objective:
     """Return what members learn on the training rows.
@@ -182,7 +182,7 @@ def objective(
         Of y, for ``"heteroscedastic"``.
     train : Samples
         The training rows.
-    nets : sequence of skorch.NeuralNet
+    nets : sequence of skorch.NeuralNet, optional
         Their criterion says whether they predict y or the logarithm of a rate of counts.
     n_positions : int, default=1
         Positions of profiles.

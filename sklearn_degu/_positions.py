@@ -7,6 +7,7 @@ sparse such a scale would be noise itself.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -34,3 +35,33 @@ def rows_with_any(present: NDArray[np.bool_], n_positions: int) -> NDArray[np.in
     profiles = present.reshape(len(present), -1, n_positions)
     rows: NDArray[np.intp] = profiles.any(axis=2).sum(axis=0)
     return rows
+
+
+def bin_sums(profiles: NDArray[np.float64], bin_size: int | None) -> NDArray[np.float64]:
+    """Return the sums (n, t, n_bins) of profiles (n, t, P) over bins of neighbouring positions."""
+    n_bins = count_bins(profiles.shape[2], bin_size)
+    sums: NDArray[np.float64] = profiles.reshape(*profiles.shape[:2], n_bins, -1).sum(axis=3)
+    return sums
+
+
+def check_bin_size(bin_size: Any) -> None:
+    """Raise if a size of bins is no positive integer."""
+    whole = isinstance(bin_size, Integral) and not isinstance(bin_size, bool)
+    if bin_size is not None and not (whole and bin_size > 0):
+        raise ValueError(f"bin_size must be a positive integer or None, got {bin_size!r}.")
+
+
+def count_bins(n_positions: int, bin_size: int | None) -> int:
+    """Return how many bins there are in a profile, or raise if they do not fill it."""
+    check_bin_size(bin_size)
+    if bin_size is None:
+        return 1
+    if n_positions % bin_size:
+        divisors = [size for size in range(1, n_positions + 1) if n_positions % size == 0]
+        near = sorted(divisors, key=lambda size: abs(size - bin_size))[:3]
+        raise ValueError(
+            f"{n_positions} positions cannot be cut into bins of bin_size={bin_size}. Divisors "
+            f"near it are {', '.join(map(str, sorted(near)))}; or crop the profiles first, such "
+            f"as y[..., :{n_positions - n_positions % bin_size}]."
+        )
+    return n_positions // bin_size

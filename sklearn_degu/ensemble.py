@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from os import PathLike
 from typing import Any
@@ -430,25 +430,43 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         return PredictionModule(modules, readout, names, self.n_outputs_)
 
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
+        return self._moments_of(X, lambda values: values)
+
+    def _sum_moments(
+        self, X: ArrayLike, sums: Callable[[Array], Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return mean and variances of sums over columns, whose noise is independent."""
+        rows = check_predict_data(self, X)
+        mean, variances = self._moments_of(rows, sums)
+        check_finite(mean.reshape(len(mean), -1), rows)
+        return mean, variances
+
+    def _moments_of(
+        self, X: NDArray[Any], sums: Callable[[Array], Array]
+    ) -> tuple[Array, dict[str, Array]]:
         # It can be set after the fit.
         check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
-        mean, spread, noise = self._moments(X)
-        noise = self._noise_map(noise)
-        if self.noise_of == "mean":
-            noise = noise / self.n_replicates_
-        variances = {"epistemic": spread, "aleatoric": noise}
+        mean, spread, noise = self._moments(X, sums)
+        variances = {"epistemic": spread}
+        if "aleatoric" in self.uncertainty_kinds_:
+            n_replicates = self.n_replicates_ if self.noise_of == "mean" else 1.0
+            variances["aleatoric"] = sums(self._noise_map(noise) / n_replicates)
         return mean, {kind: variances[kind] for kind in self.uncertainty_kinds_ if kind != "total"}
 
-    def _moments(self, X: NDArray[Any]) -> tuple[Array, Array, Array]:
+    def _moments(
+        self, X: NDArray[Any], sums: Callable[[Array], Array] = lambda values: values
+    ) -> tuple[Array, Array, Array]:
         """Return mean and variance of the members' means, and the mean of their noise variances.
 
-        Streams over the members: memory does not grow with their number.
+        Means are summed over columns first. Streams over the members: memory does not grow with
+        their number.
         """
         mean, squares, noise = np.zeros(()), np.zeros(()), np.zeros(())
         for count, member in enumerate(self._members(X), start=1):
-            deviation = member["mean"] - mean
+            predicted = sums(member["mean"])
+            deviation = predicted - mean
             mean = mean + deviation / count
-            squares = squares + deviation * (member["mean"] - mean)
+            squares = squares + deviation * (predicted - mean)
             noise = noise + (member.get("aleatoric", np.zeros(())) ** 2 - noise) / count
         return mean, squares / len(self.estimators_), noise
 

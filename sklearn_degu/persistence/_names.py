@@ -25,6 +25,7 @@ _INSTANCES = {
     "sklearn_degu.conformal.scores": "NormalizedScore",
     "sklearn_degu.datasets": "GroupHoldOut KmerGroupKFold",
     "sklearn_degu.nets": "InMemoryNet OneCycle WeightAverage",
+    "sklearn_degu.profiles": "BinnedProfileRegressor",
     "sklearn_degu.quantiles": "GaussianQuantileRegressor",
     "sklearn_degu.recalibration": "RecalibratedRegressor",
     "sklearn_degu._deviation_maps": "ScaledDeviation MonotoneDeviation",
