@@ -135,7 +135,7 @@ class SingleNetRegressor(NeuralRegressor):
     ) -> Self:
         validation_seed, seed, self._prediction_seed = folder.seeds
         rows = training_rows(self, samples, self.validation, validation_seed, given, folder)
-        rows.check_measured()
+        rows.check_measured(self._n_positions or 1)
         learned = mean_objective(rows.train, [net], self._n_positions or 1)
         if not issubclass(learned.loss, self._loss):
             learned = replace(learned, loss=self._loss)

@@ -35,7 +35,8 @@ from sklearn_degu._objectives import Objective
 from sklearn_degu._prediction_module import EnsembleReadout, PredictionModule
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
-from sklearn_degu.nets.prediction import forward, warn_if_constant
+from sklearn_degu.nets.count_losses import predicts_rates
+from sklearn_degu.nets.prediction import forward, output_shape, warn_if_constant
 from sklearn_degu.nets.progress import tidy_history
 from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.nets.strategies import Strategy, check_strategy, train_members
@@ -282,8 +283,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     ) -> EnsembleRegressor:
         validation_seed, *seeds = folder.seeds
         rows = training_rows(self, samples, self.validation, validation_seed, given, folder)
-        rows.check_measured()
         positions = self._n_positions
+        rows.check_measured(positions or 1)
         learned = objective(
             self.aleatoric, self.likelihood, rows.train, nets, n_positions=positions or 1
         )
@@ -327,8 +328,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         Parameters
         ----------
         members : sequence of skorch.NeuralNet or EnsembleRegressor
-            Fitted nets whose outputs are y in its own units, or fitted ensembles, all of whose
-            members are taken.
+            Fitted nets whose outputs are y in its own units (or, with a likelihood of counts for
+            their criterion, logarithms of its rates), or fitted ensembles, all of whose members
+            are taken.
         input_shape : tuple of int, optional
             Shape of a sample, such as ``(4, 249)``. Needed for nets; ensembles know it.
 
@@ -590,12 +592,15 @@ def _fitted_part(
     ensemble.estimators_ = [member]
     ensemble.input_shape_ = tuple(input_shape)
     try:
-        n_outputs = forward(member, np.zeros((1, *input_shape), dtype=np.float32)).shape[1]
+        shape = output_shape(member, tuple(input_shape))
     except RuntimeError as error:
         raise ValueError(
             f"A member cannot read samples of input_shape={tuple(input_shape)}: {error}"
         ) from error
+    n_outputs = math.prod(shape[1:])
+    ensemble._n_positions = shape[2] if len(shape) == 3 else None
     ensemble.n_replicates_ = np.ones(n_outputs)
     ensemble._noise_map = NoiseMap.identity(n_outputs)
     ensemble._seen_rows = np.empty(0, dtype=np.uint64)
-    return ensemble._assemble([Heads.unscaled_mean(n_outputs)], y_ndim=1 if n_outputs == 1 else 2)
+    heads = Heads.unscaled_mean(n_outputs, rates=predicts_rates([member]))
+    return ensemble._assemble([heads], y_ndim=1 if shape == (1, 1) else len(shape))

@@ -20,6 +20,7 @@ from sklearn_degu._links import (
     DEVIATION_FLOOR,
     Identity,
     Link,
+    LogRate,
     LogVariance,
     SoftplusDeviation,
 )
@@ -129,9 +130,10 @@ class Heads:
         return cls(heads, labels["mean"].shape[1])
 
     @classmethod
-    def unscaled_mean(cls, n_targets: int) -> Heads:
-        """Describe a net whose outputs are the mean in y's units."""
-        head = Head(Identity(), np.zeros(n_targets), np.ones(n_targets))
+    def unscaled_mean(cls, n_targets: int, *, rates: bool = False) -> Heads:
+        """Describe a net whose outputs are the mean in y's units, or logarithms of rates."""
+        link = LogRate.relative_to(np.ones(n_targets)) if rates else Identity()
+        head = Head(link, np.zeros(n_targets), np.ones(n_targets))
         return cls({"mean": head}, n_targets)
 
     @property
