@@ -16,7 +16,14 @@ from sklearn_degu.nets import MultinomialCountLoss
 from sklearn_degu.persistence import export_onnx
 from sklearn_degu.recalibration import RecalibratedRegressor
 from sklearn_degu.recipes import profile_net
-from tests.toys import TinyConv, tiny_conv_net, tiny_ensemble, tiny_net, tiny_profile_net
+from tests.toys import (
+    TinyConv,
+    TinyProfile,
+    tiny_conv_net,
+    tiny_ensemble,
+    tiny_net,
+    tiny_profile_net,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -83,9 +90,9 @@ class TestShapes:
         mean, std = model.predict(X[:5], return_std=True)
         assert mean.shape == std.shape == (5, 2, 8)
         assert model.n_outputs_ == 16
-        flat = DistilledRegressor(
-            ensemble({**loss, "module__n_positions": 8}), random_state=0
-        ).fit(X, y.reshape(len(y), -1))
+        flat = DistilledRegressor(ensemble({**loss, "module__n_positions": 8}), random_state=0).fit(
+            X, y.reshape(len(y), -1)
+        )
         np.testing.assert_array_equal(flat.predict(X[:5]), mean.reshape(5, -1))
 
     @pytest.mark.parametrize("regressor", [MCDropoutRegressor, EvidentialRegressor])
@@ -333,15 +340,13 @@ class TestRates:
 
     def test_measured_ones_have_no_logarithm_to_stop_on(self, data):
         model = DistilledRegressor(ensemble(POISSON, validation=0.2), labels="measured")
-        with pytest.raises(ValueError, match="labels='measured' .* learns logarithms of rates"):
+        with pytest.raises(ValueError, match=r"labels='measured' .* learns logarithms of rates"):
             model.fit(*data)
 
 
 class TestElsewhere:
     @LOSSES
     def test_saved_models_predict_the_same(self, data, loss, tmp_path):
-        from tests.toys import TinyProfile
-
         X, y = data
         model = DistilledRegressor(ensemble(loss), random_state=0).fit(X, y)
         for part in (model, model.teacher_):
@@ -380,7 +385,7 @@ class TestElsewhere:
             ensemble(checkpoint_dir=str(tmp_path)).fit(X, y.reshape(len(y), 4, 4))
 
     def test_ensembles_are_joined(self, data, fitted):
-        X, y = data
+        X, _ = data
         joined = EnsembleRegressor.from_fitted([fitted, fitted])
         np.testing.assert_allclose(joined.predict(X), fitted.predict(X))
 
@@ -393,7 +398,9 @@ class TestElsewhere:
 
 class TestRefused:
     def test_module_without_positions(self, data):
-        with pytest.raises(ValueError, match="TinyConv takes no n_positions. Use recipes.profile"):
+        with pytest.raises(
+            ValueError, match=r"TinyConv takes no n_positions\. Use recipes.profile"
+        ):
             tiny_ensemble(tiny_net(TinyConv)).fit(*data)
 
     def test_student_without_positions(self, data):
@@ -417,5 +424,5 @@ class TestRefused:
 
     def test_profiles_without_their_positions(self, data):
         X, y = data
-        with pytest.raises(ValueError, match="module must return .* if it takes n_positions"):
+        with pytest.raises(ValueError, match=r"module must return .* if it takes n_positions"):
             ensemble().fit(X, y.reshape(len(y), -1))

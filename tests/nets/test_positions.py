@@ -33,7 +33,11 @@ def test_count_is_that_of_y_or_else_of_the_nets(shape, nets, expected):
         ((9, 2, 20), [mlp_net()], r"\(9, 2, 20\), profiles of 20 positions, but the module MLP"),
         ((9, 2, 20), [profile_net(), mlp_net()], "MLP takes no n_positions"),
         ((9, 2, 20), [profile_net(module__n_positions=10)], "n_positions=10, but y has shape"),
-        ((9, 41), [profile_net(module__n_positions=20)], "41 columns, but .* module__n_positions=20"),
+        (
+            (9, 41),
+            [profile_net(module__n_positions=20)],
+            "41 columns, but .* module__n_positions=20",
+        ),
         ((9,), [profile_net(module__n_positions=20)], "1 columns, but .* module__n_positions=20"),
         ((9, 4), [profile_net(module__n_positions=n) for n in (2, 4)], "n_positions to 2, 4"),
         ((9, 4), [profile_net(module__n_positions=0)], "must be a positive integer, got 0"),
