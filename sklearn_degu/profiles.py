@@ -311,6 +311,12 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return fitted.uncertainty_kinds_ if isinstance(fitted, EnsembleRegressor) else ()
 
     @property
+    def input_shape_(self) -> tuple[int, ...]:
+        """Shape of a sample, if the estimator says so."""
+        shape: tuple[int, ...] = self.estimator_.input_shape_
+        return shape
+
+    @property
     def n_features_in_(self) -> int:
         """Number of features that the estimator was fitted on."""
         n_features: int = self.estimator_.n_features_in_

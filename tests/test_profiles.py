@@ -17,6 +17,7 @@ from sklearn_degu.nets import MultinomialCountLoss
 from sklearn_degu.profiles import BinnedProfileRegressor, bin_profile
 from sklearn_degu.recalibration import RecalibratedRegressor
 from sklearn_degu.sequences import SequenceEncoder
+from sklearn_degu.variants import variant_effect
 from tests.toys import TinyProfile, tiny_ensemble, tiny_profile_net
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -167,6 +168,7 @@ class TestFit:
         assert not hasattr(inner, "estimators_")
         np.testing.assert_allclose(model.predict(X), bin_profile(inner.fit(X, y).predict(X)))
         assert model.n_features_in_ == 48
+        assert model.input_shape_ == (4, 12)
 
     def test_reads_strings_through_a_pipeline(self, strings, counts):
         pipeline = make_pipeline(SequenceEncoder(), tiny_ensemble(tiny_profile_net()))
@@ -248,6 +250,16 @@ class TestWrapped:
         assert std.shape == (40, 2)
         with pytest.raises(ValueError, match="calibration rows equal rows"):
             ConformalRegressor(FrozenEstimator(model)).fit(new_rows, bin_profile(y))
+
+    def test_effects_of_variants_on_totals(self, strings, counts):
+        binned_ensemble = BinnedProfileRegressor(tiny_ensemble(tiny_profile_net()))
+        model = make_pipeline(SequenceEncoder(), binned_ensemble).fit(strings, counts)
+        genome, letter = {"chrI": "".join(strings[:3])}, strings[1][3]
+        variants = {"chrom": ["chrI"], "pos": [16], "ref": [letter], "alt": ["A" if letter == "T" else "T"]}
+        effect = variant_effect(model, variants, genome, window=12).effect
+        profile = make_pipeline(model[0], binned_ensemble.estimator_)
+        expected = variant_effect(profile, variants, genome, window=12).effect.sum(axis=2)
+        np.testing.assert_allclose(effect, expected, rtol=1e-4)
 
     def test_is_saved(self, data, fitted, new_rows, tmp_path):
         X, y = data
