@@ -1,6 +1,7 @@
 """Sums of profiles over bins, measured and predicted."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -191,9 +192,12 @@ class TestFit:
             model = BinnedProfileRegressor(inner).fit(X, y, sample_weight=np.ones(len(X)))
         assert model.predict(X).shape == (40, 2)
 
-    def test_sequences_have_no_names_of_columns(self, data, fitted):
-        with pytest.raises(AttributeError):
-            _ = binned(fitted).feature_names_in_
+    def test_names_of_columns_are_those_of_the_estimator(self, data, fitted):
+        X, y = data
+        named = pd.DataFrame(X.reshape(len(X), -1)).add_prefix("base ")
+        model = BinnedProfileRegressor(tiny_ensemble(tiny_profile_net())).fit(named, y)
+        assert list(model.feature_names_in_) == list(named.columns)
+        assert not hasattr(binned(fitted), "feature_names_in_")
 
     @pytest.mark.parametrize("estimator", [Ridge(), FrozenEstimator(Ridge()), None])
     def test_needs_an_estimator_of_profiles(self, data, estimator):
@@ -254,8 +258,9 @@ class TestWrapped:
     def test_effects_of_variants_on_totals(self, strings, counts):
         binned_ensemble = BinnedProfileRegressor(tiny_ensemble(tiny_profile_net()))
         model = make_pipeline(SequenceEncoder(), binned_ensemble).fit(strings, counts)
-        genome, letter = {"chrI": "".join(strings[:3])}, strings[1][3]
-        variants = {"chrom": ["chrI"], "pos": [16], "ref": [letter], "alt": ["A" if letter == "T" else "T"]}
+        genome, ref = {"chrI": "".join(strings[:3])}, strings[1][3]
+        alt = "A" if ref == "T" else "T"
+        variants = {"chrom": ["chrI"], "pos": [16], "ref": [ref], "alt": [alt]}
         effect = variant_effect(model, variants, genome, window=12).effect
         profile = make_pipeline(model[0], binned_ensemble.estimator_)
         expected = variant_effect(profile, variants, genome, window=12).effect.sum(axis=2)
