@@ -85,16 +85,19 @@ class CheckpointFolder:
         """Return the folder of an inner fit, as the parameter ``checkpoint_dir``."""
         return None if self.path is None else fspath(self.path / name)
 
-    def kept(self, name: str, compute: Callable[[], Value]) -> Value:
+    def kept(self, name: str, compute: Callable[[], Value], replaces: str | None = None) -> Value:
         """Return what an earlier run computed, or compute and keep it.
 
-        What cannot be read is computed anew: it must come out the same.
+        What cannot be read is computed anew: it must come out the same. What is of no use any
+        more, under the name that is replaced, is removed.
         """
         found: list[Value] = self._read(name)
         if found:
             return found[0]
         value = compute()
         self._write(name, value)
+        if self.path is not None and replaces is not None:
+            (self.path / f"{replaces}{_KEPT}").unlink(missing_ok=True)
         return value
 
     def decided(self, name: str, decide: Callable[[], Value]) -> Value:

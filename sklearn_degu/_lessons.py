@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,31 +14,67 @@ from sklearn_degu.nets.randomness import Seeds
 from sklearn_degu.uncertainty import Array, Heads
 
 Augmentation = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
+Labels = dict[str, Array]
 
-# A teacher of ten labels a row at the cost of about three steps of training on it. A student
-# that sees each edited copy this often spends about half of its time on labels, not most of it.
-EPOCHS_A_COPY = 4
+# What the scales of the heads are taken from, and the student's deviations if nothing is held out,
+# where its teacher is sampled: so many rows are labelled by all members.
+N_REFERENCE = 4096
+
+
+class Teaching(Protocol):
+    """What a teacher says of rows, in y's units, by head."""
+
+    def __call__(
+        self, X: NDArray[Any], name: str | int, generator: np.random.Generator | None = None
+    ) -> Labels:
+        """Return what all members say together, or random ones if a generator draws them."""
+
+
+class Plan(NamedTuple):
+    """Which rows a student sees, and who labels them.
+
+    Attributes
+    ----------
+    augment : callable or None
+        Maps rows and a generator to edited rows.
+    copy_epochs : int
+        How many epochs see the same copy and the same labels.
+    keep_originals : bool
+        Whether the training rows are shown beside their edited copy, and not replaced by it.
+    samples_members : bool
+        Whether random members label the rows, and not all.
+    """
+
+    augment: Augmentation | None = None
+    copy_epochs: int = 1
+    keep_originals: bool = False
+    samples_members: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether rows or labels are drawn anew."""
+        return self.augment is not None or self.samples_members
 
 
 class Lessons:
     """What a student is trained on: rows, and what the teacher says of them.
 
-    With an augmentation the student sees edited copies of the training rows *instead of* the
-    rows: there the teacher repeats the measurements that it was fitted to, and is too sure of
-    itself. A new copy is drawn every few epochs.
+    With an augmentation the student sees edited copies of the training rows, by default *instead
+    of* the rows: there the teacher repeats the measurements that it was fitted to, and is too sure
+    of itself.
 
     Parameters
     ----------
-    label : callable
-        Maps rows, and a name for them, to the teacher's labels in y's units, by head.
+    teaching : Teaching
+        Labels rows.
     train : Samples
         The training rows.
     unlabeled : ndarray of shape (n_unlabeled, ...)
         Further rows, seen in every epoch.
-    augment : callable or None
-        Maps rows and a generator to edited rows.
+    plan : Plan
+        Which rows are shown, and who labels them.
     seed : int
-        Decides the edits.
+        Decides the edits and the members.
 
     Attributes
     ----------
@@ -48,49 +84,72 @@ class Lessons:
         What the teacher says of them, in y's units.
     weight : ndarray of shape (n,) or None
         Their weights; further rows have the average weight.
+    reference : tuple of ndarray and dict
+        Rows, and what all members say of them.
     """
 
     def __init__(
         self,
-        label: Callable[[NDArray[Any], str], dict[str, Array]],
+        teaching: Teaching,
         train: Samples,
         unlabeled: NDArray[Any],
-        augment: Augmentation | None,
+        plan: Plan,
         seed: int,
     ) -> None:
-        self._label = label
+        self._teaching = teaching
         self._train = train
-        self._augment = augment
+        self._plan = plan
         self._seed = Seeds(seed).augmentation
-        self._unlabeled = unlabeled, label(unlabeled, "unlabeled") if len(unlabeled) else {}
-        self.weight = _appended(train.weight, len(unlabeled))
+        appends = plan.augment is not None and plan.keep_originals
+        originals = train.X if appends else train.X[:0]
+        # As they are in every epoch, so that all members need to label them only once.
+        self._lasting = [rows for rows in (originals, unlabeled) if len(rows)]
+        self.weight = _weights(train.weight, 1 + appends, len(unlabeled))
         self._draw(copy=0)
+        self._reference: tuple[NDArray[Any], Labels] | None = None
+        if plan.samples_members:
+            some = self.X[: min(len(train.X), N_REFERENCE)]
+            self._reference = some, teaching(some, "reference")
 
-    def encoded(self, heads: Heads) -> Rows:
+    @property
+    def reference(self) -> tuple[NDArray[Any], Labels]:
+        """Rows, and what all members say of them."""
+        return (self.X, self.labels) if self._reference is None else self._reference
+
+    def rows(self, heads: Heads) -> Rows:
         """Return the rows with their labels as the student's outputs learn them."""
-        return Rows(self.X, heads.encode(self.labels), self.weight, heads.output_weights)
+        encode = heads.encode_variances if self._plan.samples_members else heads.encode
+        return Rows(self.X, encode(self.labels), self.weight, heads.output_weights)
 
     def refreshed(self, epoch: int, heads: Heads) -> Rows | None:
         """Return the rows of an epoch, counted from 0, or None if they stay as they are."""
-        copy = epoch // EPOCHS_A_COPY
-        if self._augment is None or copy == self._copy:
+        copy = epoch // self._plan.copy_epochs
+        if not self._plan.changes or copy == self._copy:
             return None
         self._draw(copy)
-        return self.encoded(heads)
+        return self.rows(heads)
 
     def _draw(self, copy: int) -> None:
         self._copy = copy
+        # A generator for each copy, so that a training can go on at any of them.
+        generator = np.random.default_rng([self._seed, copy])
         X = self._train.X
-        if self._augment is not None:
-            # A generator for each copy, so that a training can go on at any of them.
-            generator = np.random.default_rng([self._seed, copy])
-            X = _checked(self._augment(_read_only(X), generator), X)
-        labels = self._label(X, f"copy-{copy}")
-        more, more_labels = self._unlabeled
-        if len(more):
-            X = np.concatenate([X, more])
-            labels = {name: np.vstack([labels[name], more_labels[name]]) for name in labels}
-        self.X, self.labels = X, labels
+        if self._plan.augment is not None:
+            X = _checked(self._plan.augment(_read_only(X), generator), X)
+        self.X, self.labels = self._labelled(X, copy, generator)
+
+    def _labelled(
+        self, X: NDArray[Any], copy: int, generator: np.random.Generator
+    ) -> tuple[NDArray[Any], Labels]:
+        """Return a copy together with the lasting rows, and all their labels."""
+        together = np.concatenate([X, *self._lasting]) if self._lasting else X
+        if self._plan.samples_members:
+            return together, self._teaching(together, copy, generator)
+        labels = self._teaching(X, copy)
+        if self._lasting:
+            more = self._teaching(np.concatenate(self._lasting), "lasting")
+            labels = {head: np.vstack([labels[head], more[head]]) for head in labels}
+        return together, labels
 
 
 def _read_only(X: NDArray[Any]) -> NDArray[Any]:
@@ -115,5 +174,8 @@ def _checked(returned: Any, X: NDArray[Any]) -> NDArray[Any]:
     return edited
 
 
-def _appended(weight: Array | None, n_more: int) -> Array | None:
-    return None if weight is None else np.append(weight, np.full(n_more, weight.mean()))
+def _weights(weight: Array | None, n_times: int, n_more: int) -> Array | None:
+    """Return the weights of the rows, shown so many times, and the average for further rows."""
+    if weight is None:
+        return None
+    return np.append(np.tile(weight, n_times), np.full(n_more, weight.mean()))

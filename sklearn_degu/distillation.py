@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 from os import PathLike
 from types import NoneType
 from typing import Any, Literal
@@ -27,10 +27,11 @@ from sklearn_degu._inputs import (
     compute_dtype,
     is_dna,
 )
-from sklearn_degu._lessons import Augmentation, Lessons
+from sklearn_degu._lessons import Augmentation, Labels, Lessons, Plan, Teaching
 from sklearn_degu._prediction_module import PredictionModule, StudentReadout
 from sklearn_degu._rows import row_hashes
 from sklearn_degu._stored_rows import StoredRows
+from sklearn_degu._teaching import EnsembleTeaching
 from sklearn_degu._validation import MIN_VALIDATION, GivenRows, TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
 from sklearn_degu.augmentation.policy import edited_copy
@@ -39,11 +40,17 @@ from sklearn_degu.nets.averaging import WeightAverage
 from sklearn_degu.nets.configure import check_net, configure, has_callback, is_sequence_net
 from sklearn_degu.nets.count_losses import predicts_rates, with_squared_error
 from sklearn_degu.nets.data import InMemoryBatches, Rows
+from sklearn_degu.nets.fine_tuning import (
+    check_fine_tuning,
+    fine_tuning_net,
+    with_both_histories,
+)
+from sklearn_degu.nets.losses import SampledTeacherLoss
 from sklearn_degu.nets.memory import check_training_memory
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
-from sklearn_degu.nets.randomness import MAX_SEED, global_generator, one_intra_op_thread
-from sklearn_degu.nets.training import train_net
+from sklearn_degu.nets.randomness import MAX_SEED, global_generator
+from sklearn_degu.nets.training import train_net, weights_of
 from sklearn_degu.uncertainty import HEADS, Array, Heads, UncertaintyTarget
 
 
@@ -82,11 +89,22 @@ class DistilledRegressor(NeuralRegressor):
         measured y.
     augment : "auto", None or callable, default="auto"
         What the teacher labels for the student in place of the training rows: called as
-        ``augment(X, generator)``, it returns an edited copy of X, of the same shape; a new copy
-        is drawn every few epochs. A torch module, such as
-        :class:`~sklearn_degu.augmentation.Augment`, is called with tensors. "auto" is
-        :class:`~sklearn_degu.augmentation.SequenceEdits` for one-hot sequences and None for
-        everything else. None has the student learn on the training rows.
+        ``augment(X, generator)``, it returns an edited copy of X, of the same shape. A torch
+        module, such as :class:`~sklearn_degu.augmentation.Augment`, is called with tensors.
+        "auto" is :class:`~sklearn_degu.augmentation.SequenceEdits` for one-hot sequences and None
+        for everything else. None has the student learn on the training rows.
+    copy_epochs : int, default=4
+        How many epochs the student learns on a copy, and on what is said of it, before the next
+        is drawn. With 1 no batch is ever seen again (dynamic augmentation).
+    keep_originals : bool, default=False
+        Whether the student sees the training rows beside their copy, and not the copy alone. The
+        teacher labels them once.
+    n_sampled_members : int, default=None
+        How many members of the teacher, drawn anew for every row and copy, label it; None is all
+        of them. Labels cost the time of so many members. The student then learns the deviations
+        by the likelihood of unbiased estimates of their squares (with one member, of the squared
+        distance from its own mean), which needs ``target="log_var"``; the scales of its outputs,
+        and the validation rows, are labelled by all members.
     checkpoint_dir : str or path-like, default=None
         A folder in which the fit keeps what it has reached, so that the same fit goes on from
         there if it was cut off; a teacher that has none of its own is given a folder in it. None
@@ -99,6 +117,13 @@ class DistilledRegressor(NeuralRegressor):
         None.
     verbose : int, default=0
         Print a line for the student (1) or every epoch of it (2), with the time left.
+    fine_tune_epochs : int, default=0
+        For how many epochs the student trains on with the training rows as they are, labelled by
+        the teacher, after its training on edited copies: the second stage, as in
+        :class:`EnsembleRegressor`. It needs labels of all members. The student's deviations are
+        still scaled as without it. 0 leaves it out.
+    fine_tune_lr : float, default=None
+        Learning rate of the second stage. None is a tenth of that of the student's net.
 
     Attributes
     ----------
@@ -163,10 +188,15 @@ class DistilledRegressor(NeuralRegressor):
         validation: Any = "inherit",
         labels: Literal["teacher", "measured"] = "teacher",
         augment: Literal["auto"] | Augmentation | nn.Module | None = "auto",
+        copy_epochs: int = 4,
+        keep_originals: bool = False,
+        n_sampled_members: int | None = None,
         checkpoint_dir: str | PathLike[str] | None = None,
         memory: Any = None,
         random_state: Any = None,
         verbose: int = 0,
+        fine_tune_epochs: int = 0,
+        fine_tune_lr: float | None = None,
     ) -> None:
         self.teacher = teacher
         self.student = student
@@ -175,10 +205,15 @@ class DistilledRegressor(NeuralRegressor):
         self.validation = validation
         self.labels = labels
         self.augment = augment
+        self.copy_epochs = copy_epochs
+        self.keep_originals = keep_originals
+        self.n_sampled_members = n_sampled_members
         self.checkpoint_dir = checkpoint_dir
         self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
+        self.fine_tune_epochs = fine_tune_epochs
+        self.fine_tune_lr = fine_tune_lr
 
     def set_params(self, **params: Any) -> DistilledRegressor:
         """Set parameters, those of teacher and student as ``teacher__name``, ``student__name``.
@@ -247,6 +282,7 @@ class DistilledRegressor(NeuralRegressor):
         self._check_params()
         self._check_replicates_used(replicates)
         teacher = self._teacher()
+        self._check_members(teacher)
         samples = check_fit_data(
             self, X, y, sample_weight, groups, sequences=_reads_sequences(teacher)
         )
@@ -283,14 +319,15 @@ class DistilledRegressor(NeuralRegressor):
         validation = None if inherits else self.validation
         rows = training_rows(self, samples, validation, validation_seed, given, folder)
         holds_out = rows.valid is not None or (inherits and _holds_out(teacher))
-        augment = self._augmentation(samples.X)
-        _check_in_memory(samples.X, augment, unlabeled)
-        self._check_student(teacher, augment, validated=holds_out)
+        plan = self._plan(samples.X)
+        _check_in_memory(samples.X, plan, unlabeled)
+        self._check_fine_tuning(plan)
+        self._check_student(teacher, plan, validated=holds_out)
         self.teacher_ = self._fitted(teacher, teacher_seed, data, folder)
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
         if inherits:
             rows = self._inherited_rows(samples)
-        self.student_ = self._distil(rows, unlabeled, augment, seed, folder)
+        self.student_ = self._distil(rows, unlabeled, plan, seed, folder)
         self._remember(rows, row_hashes(unlabeled), self.teacher_._seen_rows)
         self.history_ = tidy_history([self.student_])
         return self
@@ -305,19 +342,18 @@ class DistilledRegressor(NeuralRegressor):
         self,
         rows: TrainingRows,
         unlabeled: NDArray[Any],
-        augment: Augmentation | None,
+        plan: Plan,
         seed: int,
         folder: CheckpointFolder,
     ) -> NeuralNet:
         """Train the student on what the teacher says of the rows."""
-
-        def label(X: NDArray[Any], what: str) -> dict[str, Array]:
-            return folder.kept(f"labels-{what}", lambda: self._label(X))
-
-        lessons = Lessons(label, rows.train, unlabeled, augment, seed)
+        teaching = EnsembleTeaching(self.teacher_, folder, self.n_sampled_members)
+        lessons = Lessons(teaching, rows.train, unlabeled, plan, seed)
+        X, labels = lessons.reference
+        weight = None if lessons.weight is None else lessons.weight[: len(X)]
         self._heads = Heads.fit(
-            lessons.labels,
-            lessons.weight,
+            labels,
+            weight,
             self.target,
             self.head_weights,
             n_positions=self._n_positions or 1,
@@ -329,28 +365,63 @@ class DistilledRegressor(NeuralRegressor):
             input_shape=self.input_shape_,
             validated=rows.valid is not None,
             n_positions=self._n_positions,
+            **self._loss(plan),
         )
-        first, dtype = lessons.encoded(self._heads), compute_dtype(rows.train.X)
+        first, dtype = lessons.rows(self._heads), compute_dtype(rows.train.X)
         check_training_memory(student, first, dtype)
-        valid = None if rows.valid is None else (rows.valid, label(rows.valid.X, "valid"))
-        train_net(
-            student,
-            first,
-            None if valid is None else self._encoded(*valid),
+        valid = None if rows.valid is None else (rows.valid, teaching(rows.valid.X, "valid"))
+        epochs = self.fine_tune_epochs
+        # Made before the training, in which callbacks may leave attributes of theirs on the net.
+        later = fine_tuning_net(student, epochs, self.fine_tune_lr) if epochs else None
+        stage = partial(
+            train_net,
+            valid=None if valid is None else self._encoded(*valid, plan),
             seed=seed,
             dtype=dtype,
-            reporter=EpochReporter("student", verbose=self.verbose),
+        )
+        stage(
+            student,
+            first,
+            reporter=EpochReporter("student", verbose=self.verbose, epochs_later=epochs),
             checkpoint=folder.checkpoint("student"),
             refresh=lambda epoch: lessons.refreshed(epoch, self._heads),
         )
         # Where the training had ended in an earlier run, no epoch has drawn its last copy.
         lessons.refreshed(len(student.history) - 1, self._heads)
+        if later is not None:
+            clean = self._clean_lessons(teaching, rows, unlabeled, plan, seed).rows(self._heads)
+            stage(
+                later,
+                clean,
+                reporter=EpochReporter("fine-tuning of the student", verbose=self.verbose),
+                checkpoint=folder.checkpoint("student-fine-tuned"),
+                initial=weights_of(student),
+            )
+            student = with_both_histories(later, student)
         warn_if_constant(student, first, "The student")
-        X, labels = lessons.X, lessons.labels
+        X, labels = lessons.reference
         if valid is not None and len(valid[0].X) >= MIN_VALIDATION:
             X, labels = valid[0].X, valid[1]
         self._heads = self._heads.unbiased(forward(student, X), labels, self._n_positions or 1)
         return student
+
+    def _clean_lessons(
+        self,
+        teaching: Teaching,
+        rows: TrainingRows,
+        unlabeled: NDArray[Any],
+        plan: Plan,
+        seed: int,
+    ) -> Lessons:
+        """Return what the student is fine-tuned on: the rows as they are, in one copy."""
+        kept_apart: Teaching = lambda X, name, _=None: teaching(X, f"clean-{name}")  # noqa: E731
+        return Lessons(kept_apart, rows.train, unlabeled, plan._replace(augment=None), seed)
+
+    def _plan(self, X: NDArray[Any]) -> Plan:
+        """Return which rows the student sees, and who labels them."""
+        samples_members = self.n_sampled_members is not None
+        augment = self._augmentation(X)
+        return Plan(augment, self.copy_epochs, self.keep_originals, samples_members)
 
     def _augmentation(self, X: NDArray[Any]) -> Augmentation | None:
         if isinstance(self.augment, nn.Module):
@@ -359,24 +430,25 @@ class DistilledRegressor(NeuralRegressor):
             return SequenceEdits() if is_dna(X) else None
         return self.augment
 
-    def _label(self, X: NDArray[Any]) -> dict[str, Array]:
-        """Return what the teacher says of the rows, by head, in y's units.
-
-        Labels decide the student's weights, so no net computes them on several threads.
-        """
-        with one_intra_op_thread:
-            labels = self.teacher_.predict_components(X)
-        return {
-            name: values.reshape(len(values), self.n_outputs_)
-            for name, values in labels.items()
-            if name != "total"
+    def _loss(self, plan: Plan) -> dict[str, Any]:
+        """Return what the student is trained by, as parameters of ``configure``."""
+        if not plan.samples_members:
+            return {}
+        heads = self._heads.heads
+        unit = np.exp(heads["epistemic"].loc)
+        params = {
+            "n_members": self.n_sampled_members,
+            "scales": tuple(np.concatenate([heads[kind].scale for kind in self._heads.kinds])),
+            "mean_variances": tuple(heads["mean"].scale ** 2 / unit),
         }
+        return {"loss": SampledTeacherLoss, "loss_params": params}
 
-    def _encoded(self, valid: Samples, labels: dict[str, Array]) -> Rows:
+    def _encoded(self, valid: Samples, labels: Labels, plan: Plan) -> Rows:
         """Return the validation rows with the labels that the student is stopped on."""
         if self.labels == "measured":
             labels = {**labels, "mean": valid.y}
-        return Rows(valid.X, self._heads.encode(labels), valid.weight, self._heads.output_weights)
+        encode = self._heads.encode_variances if plan.samples_members else self._heads.encode
+        return Rows(valid.X, encode(labels), valid.weight, self._heads.output_weights)
 
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
         predicted = self._heads.decode(forward(self.student_, X))
@@ -446,6 +518,11 @@ class DistilledRegressor(NeuralRegressor):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}.")
         self._check_head_weights()
+        _check_whole_number("copy_epochs", self.copy_epochs)
+        if not isinstance(self.keep_originals, (bool, np.bool_)):
+            raise ValueError(f"keep_originals must be True or False, got {self.keep_originals!r}.")
+        if self.n_sampled_members is not None:
+            self._check_sampling()
         if self.student is not None:
             check_net(self.student)
             if predicts_rates([self.student]):
@@ -463,15 +540,19 @@ class DistilledRegressor(NeuralRegressor):
                 f"{type(teacher).__name__}."
             )
 
-    def _check_student(
-        self, teacher: EnsembleRegressor, augment: Augmentation | None, *, validated: bool
-    ) -> None:
+    def _check_student(self, teacher: EnsembleRegressor, plan: Plan, *, validated: bool) -> None:
         """Raise, before the teacher is trained, what would hinder the student."""
         if self.labels == "measured" and predicts_rates(teacher.nets()):
             raise ValueError(
                 "labels='measured' has the student stop on measured y, but this one learns "
                 "logarithms of rates, and those of measured counts of 0 are not finite. Leave "
                 "labels at 'teacher'."
+            )
+        if self.n_sampled_members == 1 and predicts_rates(teacher.nets()):
+            raise ValueError(
+                "n_sampled_members=1 has the student's own errors stand for the disagreement of "
+                "members, but it learns logarithms of rates, whose errors are none of rates. Set "
+                "n_sampled_members to 2 or more."
             )
         if self.labels == "measured" and not validated:
             raise ValueError(
@@ -485,13 +566,25 @@ class DistilledRegressor(NeuralRegressor):
             validated=validated,
             n_positions=self._n_positions,
         )
-        if augment is not None and student.iterator_train is not InMemoryBatches:
+        if plan.changes and student.iterator_train is not InMemoryBatches:
             raise ValueError(
                 "The student's net has an iterator_train of its own, which does not ask for new "
-                "edited rows. Leave iterator_train out, or set augment=None and pass X_unlabeled."
+                "rows and labels. Leave iterator_train out, or set augment=None and "
+                "n_sampled_members=None, and pass X_unlabeled."
             )
         with global_generator(seed=0):
             student.initialize()
+
+    def _check_fine_tuning(self, plan: Plan) -> None:
+        check_fine_tuning(
+            self.fine_tune_epochs, self.fine_tune_lr, augments=plan.augment is not None
+        )
+        if self.fine_tune_epochs and plan.samples_members:
+            raise ValueError(
+                "fine_tune_epochs has the student train on with one set of labels, which "
+                "n_sampled_members would make noisy. Set n_sampled_members=None, or "
+                "fine_tune_epochs=0."
+            )
 
     def _check_replicates_used(self, replicates: Any) -> None:
         """Refuse replicates that a frozen teacher has not learned from and will not."""
@@ -501,6 +594,25 @@ class DistilledRegressor(NeuralRegressor):
                 "The teacher is frozen and has learned no noise from replicates, so that these "
                 "would not be used. Fit the ensemble with aleatoric='replicates' and its "
                 "replicates, and then freeze it."
+            )
+
+    def _check_sampling(self) -> None:
+        _check_whole_number("n_sampled_members", self.n_sampled_members)
+        if self.target != "log_var":
+            raise ValueError(
+                "n_sampled_members has variances of a few members learned by their likelihood: "
+                f"set target='log_var', not {self.target!r}. The mean of their roots is no "
+                "deviation of the ensemble."
+            )
+
+    def _check_members(self, teacher: EnsembleRegressor) -> None:
+        """Raise if more members are to be sampled than there are, or there is no disagreement."""
+        n_sampled = self.n_sampled_members
+        if n_sampled is not None and not (1 < teacher.n_estimators >= n_sampled):
+            raise ValueError(
+                f"n_sampled_members={n_sampled} members cannot be drawn from "
+                f"n_estimators={teacher.n_estimators}, of which there must be at least two. Set "
+                "n_sampled_members=None, or raise n_estimators on the teacher."
             )
 
     def _check_head_weights(self) -> None:
@@ -554,14 +666,20 @@ def _reads_sequences(teacher: EnsembleRegressor) -> bool:
     return any(map(is_sequence_net, teacher.nets())) if shape is None else len(shape) == 2
 
 
-def _check_in_memory(X: Any, augment: Augmentation | None, unlabeled: NDArray[Any]) -> None:
+def _check_whole_number(name: str, value: Any) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+
+
+def _check_in_memory(X: Any, plan: Plan, unlabeled: NDArray[Any]) -> None:
     """Raise if rows that stay in a file would have to be edited, or joined to others."""
     if not isinstance(X, StoredRows):
         return
-    if augment is not None:
+    if plan.changes:
         raise ValueError(
-            "The student's edited copies of the rows are drawn in memory, but X stays in its "
-            "file. Set augment=None, or pass np.asarray(X) if it fits into memory."
+            "Edited copies of the rows, and labels of sampled members, are drawn in memory, but X "
+            "stays in its file. Set augment=None and n_sampled_members=None, or pass "
+            "np.asarray(X) if it fits into memory."
         )
     if len(unlabeled):
         raise ValueError(

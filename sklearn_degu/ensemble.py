@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from numbers import Integral
 from os import PathLike
 from typing import Any
@@ -16,6 +17,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
+from torch import nn
 
 from sklearn_degu._base import NeuralRegressor, check_finite, layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
@@ -34,12 +36,19 @@ from sklearn_degu._noise_map import NoiseMap
 from sklearn_degu._objectives import Objective
 from sklearn_degu._prediction_module import EnsembleReadout, PredictionModule
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
+from sklearn_degu.nets.augmented import check_augment, check_edits
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.count_losses import predicts_rates
+from sklearn_degu.nets.fine_tuning import (
+    check_fine_tuning,
+    fine_tuning_net,
+    with_both_histories,
+)
 from sklearn_degu.nets.prediction import forward, output_shape, warn_if_constant
 from sklearn_degu.nets.progress import tidy_history
 from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.nets.strategies import Strategy, check_strategy, train_members
+from sklearn_degu.nets.training import weights_of
 from sklearn_degu.recipes import mlp_net
 from sklearn_degu.uncertainty import Array, Heads, available_kinds
 
@@ -80,6 +89,22 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         fraction (whole groups, if ``groups`` are passed to fit), or a scikit-learn splitter, of
         which the first split is taken (if it shuffles, give it a ``random_state``). ``X_val`` and
         ``y_val`` of fit come first. None holds nothing out.
+    augment : torch.nn.Module, default=None
+        Edits every batch of training rows, anew in every epoch: called as
+        ``augment(X_batch, generator)`` with a tensor and a :class:`torch.Generator` of the member's
+        own, it returns a tensor of the same shape, such as
+        :class:`~sklearn_degu.augmentation.Augment` does for sequences [3]_. The edited rows keep
+        their measured targets. Rows to validate on and to predict are never edited. None edits
+        nothing.
+    fine_tune_epochs : int, default=0
+        For how many epochs every member trains on with the rows as they are, after the training on
+        edited ones has ended: the second stage of [3]_. It begins with the weights that the first
+        leaves, and with fresh callbacks, so that early stopping restores the best weights of the
+        second stage. 0 leaves it out.
+    fine_tune_lr : float, default=None
+        Learning rate of the second stage. None is a tenth of the net's. It stays the same
+        throughout: learning-rate schedules (:class:`skorch.callbacks.LRScheduler`,
+        :class:`~sklearn_degu.nets.OneCycle`) are left out of the second stage.
     strategy : {"auto", "loop", "threads", "processes", "joint"}, default="auto"
         How the members train: one after another ("loop"), ``n_jobs`` at a time in threads or in
         processes, or all in one batched pass ("joint"), which fills a GPU and spares tiny nets
@@ -109,7 +134,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         gives them in y's units.
     history_ : ndarray of shape (n_epochs_of_all_members,)
         Structured array with the fields ``member``, ``epoch``, ``train_loss``, ``valid_loss``
-        (NaN without validation), ``lr``, ``seconds``. ``pandas.DataFrame(history_)`` works.
+        (NaN without validation), ``lr``, ``seconds``. ``pandas.DataFrame(history_)`` works. The
+        epochs of fine-tuning are counted on behind those of the first stage, at their own ``lr``.
         Losses are in units of the targets' variance; with ``aleatoric`` they hold the likelihood
         of the noise too, counted from the smallest deviation that is told apart, and are larger.
     validation_indices_ : ndarray of int or None
@@ -158,6 +184,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
        estimation using deep ensembles", NeurIPS 2017.
     .. [2] Seitzer, Tavakoli, Antic and Martius, "On the pitfalls of heteroscedastic uncertainty
        estimation with probabilistic neural networks", ICLR 2022.
+    .. [3] Lee, Tang, Toneyan and Koo, "EvoAug: improving generalization and interpretability of
+       genomic deep neural networks with evolution-inspired data augmentations", Genome Biology 24,
+       2023.
 
     Examples
     --------
@@ -179,6 +208,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         likelihood: Likelihood = "gaussian",
         noise_of: NoiseOf = "mean",
         validation: Any = None,
+        augment: nn.Module | None = None,
+        fine_tune_epochs: int = 0,
+        fine_tune_lr: float | None = None,
         strategy: Strategy = "auto",
         n_jobs: int | None = None,
         checkpoint_dir: str | PathLike[str] | None = None,
@@ -191,6 +223,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         self.likelihood = likelihood
         self.noise_of = noise_of
         self.validation = validation
+        self.augment = augment
+        self.fine_tune_epochs = fine_tune_epochs
+        self.fine_tune_lr = fine_tune_lr
         self.strategy = strategy
         self.n_jobs = n_jobs
         self.checkpoint_dir = checkpoint_dir
@@ -256,6 +291,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         """
         nets = self.nets()
         strategy = check_strategy(self.strategy, nets, self.n_estimators)
+        self._check_augmentation()
         check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
         warn_of_unused_parameters(self.aleatoric, self.likelihood, self.noise_of)
         samples = check_fit_data(
@@ -449,11 +485,39 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         # It can be set after the fit.
         check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
         mean, spread, noise = self._moments(X, sums)
+        return mean, self._variances(spread, noise, sums)
+
+    def _sampled_moments(
+        self, X: NDArray[Any], n_members: int, generator: np.random.Generator
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return mean and variances as some random members of each row tell them.
+
+        The variance of M members, which divides by M, is (M - 1) / M times the expectation of the
+        sample variance of those drawn without replacement. One member has none: it is 0.
+        """
+        drawn = generator.random((len(X), len(self.estimators_))).argsort(axis=1)[:, :n_members]
+        said = np.empty((2, n_members, len(X), self.n_outputs_))
+        for member, (net, heads) in enumerate(zip(self.estimators_, self._heads, strict=True)):
+            rows, places = np.nonzero(drawn == member)
+            if len(rows):
+                predicted = heads.decode(forward(net, X[rows]))
+                said[0, places, rows] = predicted["mean"]
+                said[1, places, rows] = predicted.get("aleatoric", np.zeros(())) ** 2
+        means, noise = said
+        check_finite(means, X)
+        unbiased = means.var(axis=0, ddof=min(1, n_members - 1))
+        spread = unbiased * (len(self.estimators_) - 1) / len(self.estimators_)
+        return means.mean(axis=0), self._variances(spread, noise.mean(axis=0))
+
+    def _variances(
+        self, spread: Array, noise: Array, sums: Callable[[Array], Array] = lambda values: values
+    ) -> dict[str, Array]:
+        """Return the variance of each component, from what the members say."""
         variances = {"epistemic": spread}
         if "aleatoric" in self.uncertainty_kinds_:
             n_replicates = self.n_replicates_ if self.noise_of == "mean" else 1.0
             variances["aleatoric"] = sums(self._noise_map(noise) / n_replicates)
-        return mean, {kind: variances[kind] for kind in self.uncertainty_kinds_ if kind != "total"}
+        return {kind: variances[kind] for kind in self.uncertainty_kinds_ if kind != "total"}
 
     def _moments(
         self, X: NDArray[Any], sums: Callable[[Array], Array] = lambda values: values
@@ -522,21 +586,48 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         strategy: Strategy,
         folder: CheckpointFolder,
     ) -> list[NeuralNet]:
-        train = learned.rows(rows.train)
-        fitted = train_members(
-            nets,
-            train,
-            None if rows.valid is None else learned.rows(rows.valid),
+        train, dtype = learned.rows(rows.train), compute_dtype(rows.train.X)
+        if self.augment is not None:
+            for net in nets:
+                check_edits(self.augment, net, train, dtype)
+        stage = partial(
+            train_members,
+            train=train,
+            valid=None if rows.valid is None else learned.rows(rows.valid),
             seeds=seeds,
-            dtype=compute_dtype(rows.train.X),
+            dtype=dtype,
             strategy=strategy,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
-            checkpoint=folder.checkpoint,
         )
+        fitted = self._train_in_stages(nets, stage, folder)
         for i, net in enumerate(fitted):
             warn_if_constant(net, train, f"Member {i} of the ensemble", learned.heads.n_targets)
         return fitted
+
+    def _train_in_stages(
+        self, nets: list[NeuralNet], stage: Callable[..., list[NeuralNet]], folder: CheckpointFolder
+    ) -> list[NeuralNet]:
+        """Return the nets after the training on edited rows, and after that on others, if any."""
+        epochs, lr = self.fine_tune_epochs, self.fine_tune_lr
+        # Made before the training, in which callbacks may leave attributes of theirs on the nets.
+        later = [fine_tuning_net(net, epochs, lr) for net in nets] if epochs else []
+        checkpoint = folder.checkpoint
+        first = stage(nets, checkpoint=checkpoint, augment=self.augment, epochs_later=epochs)
+        if not later:
+            return first
+        second = stage(
+            later,
+            checkpoint=lambda name: checkpoint(f"{name}-fine-tuned"),
+            initial=[weights_of(net) for net in first],
+        )
+        return [with_both_histories(*both) for both in zip(second, first, strict=True)]
+
+    def _check_augmentation(self) -> None:
+        check_augment(self.augment)
+        check_fine_tuning(
+            self.fine_tune_epochs, self.fine_tune_lr, augments=self.augment is not None
+        )
 
 
 def fingerprint(X: NDArray[Any]) -> str:

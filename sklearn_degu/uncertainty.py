@@ -189,6 +189,18 @@ class Heads:
         """Return training targets of shape (n, n_outputs)."""
         return np.hstack([head.encode(labels[name]) for name, head in self.heads.items()])
 
+    def encode_variances(self, labels: Mapping[str, Array]) -> Array:
+        """Return training targets of a likelihood of the variances, of shape (n, n_outputs).
+
+        The mean is standardised; variances are relative to that of the head's location, a
+        logarithm of a variance.
+        """
+        relative = {
+            kind: np.exp(self.heads[kind].link.forward(labels[kind]) - self.heads[kind].loc)
+            for kind in self.kinds
+        }
+        return np.hstack([self.heads["mean"].encode(labels["mean"]), *relative.values()])
+
     def decode(self, outputs: Array) -> dict[str, Array]:
         """Return the heads' predictions in y's units, each of shape (n, n_targets).
 

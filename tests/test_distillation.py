@@ -611,6 +611,38 @@ class TestAugmentation:
             tiny_degu(augment=lambda rows, generator: rows[:-1]).fit(*table)
 
 
+class TestFineTuning:
+    def test_is_on_the_rows_as_they_are_labelled_by_the_teacher(self, table, trainings):
+        X, y = table
+        options = {"augment": lambda rows, generator: rows + 5, "fine_tune_epochs": 2}
+        degu = tiny_degu(**options).fit(X, y, X_unlabeled=X[:3] + 1)
+        (edited, _), (clean, _) = trainings
+        np.testing.assert_array_equal(edited.X[:40], X + 5)
+        np.testing.assert_array_equal(clean.X, np.concatenate([X, X[:3] + 1]))
+        labels = clean.y[:, 0], degu.teacher_.predict(clean.X)
+        assert np.corrcoef(*labels)[0, 1] == pytest.approx(1)
+        assert degu.history_["epoch"].tolist() == [1, 2, 3, 4, 5]
+        np.testing.assert_allclose(degu.history_["lr"], [0.05] * 3 + [0.005] * 2)
+
+    def test_begins_with_the_weights_of_the_first_stage(self, table):
+        options = {"augment": lambda rows, generator: rows + generator.normal(size=rows.shape)}
+        first, both = (
+            tiny_degu(**options, fine_tune_epochs=n, fine_tune_lr=1e-14).fit(*table) for n in (0, 2)
+        )
+        np.testing.assert_allclose(first.predict(table[0]), both.predict(table[0]), rtol=1e-5)
+
+    def test_that_was_cut_off_goes_on(self, table, tmp_path):
+        model = tiny_degu(augment=lambda rows, generator: rows + 1, fine_tune_epochs=2)
+        expected = model.fit(*table).predict(table[0], return_std=True)
+        model.set_params(checkpoint_dir=tmp_path / "fit")
+        model.fit(*table)
+        for path in (tmp_path / "fit").glob("student-fine-tuned.*"):
+            path.unlink()
+        for again in (clone(model), clone(model)):
+            predicted = again.fit(*table).predict(table[0], return_std=True)
+            np.testing.assert_array_equal(predicted, expected)
+
+
 class TestErrorsBeforeTraining:
     @pytest.mark.parametrize(
         ("params", "message"),
@@ -618,6 +650,13 @@ class TestErrorsBeforeTraining:
             ({"target": "variance"}, "target must be one of .* got 'variance'"),
             ({"labels": "y"}, "labels must be one of .* got 'y'"),
             ({"augment": 3}, "augment must be 'auto', None or a callable"),
+            ({"fine_tune_epochs": -1}, "fine_tune_epochs must be a whole number"),
+            ({"fine_tune_lr": 0}, "fine_tune_lr must be None or a positive number"),
+            ({"fine_tune_epochs": 1}, "fine_tune_epochs=1 .* but augment edits none"),
+            (
+                {"fine_tune_epochs": 1, "n_sampled_members": 2, "augment": lambda X, generator: X},
+                "Set n_sampled_members=None, or fine_tune_epochs=0",
+            ),
             ({"validation": 2}, "validation must be None, a fraction"),
             ({"validation": "teacher"}, "validation must be None, a fraction"),
             ({"student": tiny_net(module__hiden=(3,))}, "did you mean module__hidden"),

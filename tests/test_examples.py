@@ -5,14 +5,17 @@ import re
 import runpy
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import h5py
 import joblib
 import numpy as np
 import pytest
 
 from sklearn_degu.datasets import make_mpra
+from sklearn_degu.sequences import SequenceEncoder
 
 pytest.importorskip("matplotlib")
 
@@ -322,6 +325,63 @@ def test_a_cluster_trains_and_goes_on_from_its_checkpoints(tmp_path):
         assert run.returncode == 0, run.stderr
         assert "2 workers" in run.stdout
         assert re.search(r"R2 of the student on 30 sequences .*: -?\d", run.stdout)
+    assert (tmp_path / "kept" / "teacher" / "fit.json").exists()
+
+
+def place_deepstarr(home):
+    """Put a table in the published format where the download would have put it."""
+    data = make_mpra(60, seq_len=100, n_targets=2, random_state=0)
+    path = home / "sklearn_degu" / "deepstarr" / "Sequences_activity_all.txt"
+    path.parent.mkdir(parents=True)
+    lines = ["seqnames\tstart\tend\tID\tset\tSequence\tDev_log2_enrichment\tHk_log2_enrichment"]
+    for i, (sequence, (dev, hk)) in enumerate(zip(data.sequences, data.y, strict=True)):
+        part = ("Train", "Train", "Train", "Val", "Test")[i % 5]
+        lines.append(f"chrX\t{i}\t{i}\t{i}\t{part}\t{sequence}\t{dev}\t{hk}")
+    path.write_text("\n".join(lines))
+    return data.sequences
+
+
+def place_lentimpra(home):
+    """Put an archive in the published format where the download would have put it."""
+    data = make_mpra(60, seq_len=60, n_replicates=3, random_state=0)
+    path = home / "lentiMPRA_K562_activity_and_aleatoric_data.h5"
+    archive = home / "sklearn_degu" / "degu" / "data.tar.gz"
+    archive.parent.mkdir(parents=True)
+    X = SequenceEncoder().fit_transform(data.sequences).transpose(0, 2, 1)
+    y = np.column_stack([data.replicates.mean(axis=1), data.replicates.std(axis=1, ddof=1)])
+    with h5py.File(path, "w") as file:
+        for name, rows in {"Train": slice(36), "Val": slice(36, 48), "Test": slice(48, 60)}.items():
+            file[f"{name}/X"], file[f"{name}/y"] = X[rows].astype(float), y[rows]
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(path, f"data/{path.name}")
+    return data.sequences
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("name", "place", "kinds"),
+    [
+        ("deepstarr", place_deepstarr, {"epistemic"}),
+        ("lentimpra-K562", place_lentimpra, {"epistemic", "aleatoric", "total"}),
+    ],
+)
+def test_published_data_trains_on_what_was_downloaded(name, place, kinds, tmp_path, capsys):
+    sequences = place(tmp_path)
+    example = SimpleNamespace(**runpy.run_path(str(EXAMPLES / "published_data.py")))
+    options = ["--members", "2", "--epochs", "1", "--jobs", "2", "--verbose", "0"]
+    options += ["--data-home", str(tmp_path), "--model", str(tmp_path / "model.joblib")]
+    example.main([name, *options, "--checkpoint-dir", str(tmp_path / "kept")])
+    printed = capsys.readouterr().out
+    assert "Sequences: 36 to train, 12 to valid, 12 to test." in printed
+    for line in printed.splitlines()[2:]:
+        figures = [float(cell) for cell in re.findall(r"-?\d\.\d+", line)]
+        assert all(-1 <= figure <= 1 for figure in figures)
+    assert {
+        kind for kind in ("epistemic", "aleatoric", "total") if f"| {kind} |" in printed
+    } == kinds
+    model = joblib.load(tmp_path / "model.joblib")
+    assert len(model.predict(sequences[:3])) == 3
     assert (tmp_path / "kept" / "teacher" / "fit.json").exists()
 
 

@@ -338,6 +338,16 @@ class TestRates:
         with pytest.raises(ValueError, match="student has the criterion PoissonNLLLoss"):
             DistilledRegressor(ensemble(), tiny_profile_net(**POISSON)).fit(*data)
 
+    def test_of_sampled_members_teach_a_student(self, data):
+        X, y = data
+        model = DistilledRegressor(ensemble(POISSON), n_sampled_members=2, random_state=0)
+        assert model.fit(X, y).predict_uncertainty(X).shape == y.shape
+
+    def test_of_one_member_tell_no_disagreement(self, data):
+        model = DistilledRegressor(ensemble(POISSON), n_sampled_members=1)
+        with pytest.raises(ValueError, match=r"errors are none of rates. Set n_sampled_members to"):
+            model.fit(*data)
+
     def test_measured_ones_have_no_logarithm_to_stop_on(self, data):
         model = DistilledRegressor(ensemble(POISSON, validation=0.2), labels="measured")
         with pytest.raises(ValueError, match=r"labels='measured' .* learns logarithms of rates"):

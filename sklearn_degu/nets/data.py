@@ -66,6 +66,8 @@ class InMemoryDataset(Dataset[Any]):
     refresh : callable, optional
         Called at the start of every epoch; returns the rows to go on with, or None to keep those
         that there are.
+    augment : callable, optional
+        Maps the rows of a training batch to edited ones.
     """
 
     def __init__(
@@ -79,11 +81,13 @@ class InMemoryDataset(Dataset[Any]):
         device: str | torch.device = "cpu",
         generator: torch.Generator | None = None,
         refresh: Callable[[], Rows | None] | None = None,
+        augment: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.dtype = dtype
         self.device = device
         self.generator = generator
         self.refresh = refresh
+        self.augment = augment
         self.X, self.y, self.weight = self._tensors(X, y, sample_weight, target_weight)
 
     def __len__(self) -> int:
@@ -150,7 +154,7 @@ class InMemoryBatches:
     batch_size : int, default=128
         Rows of a batch.
     shuffle : bool, default=False
-        Draw a new order in every epoch.
+        Draw a new order in every epoch, as training does; only then are the rows edited.
     """
 
     def __init__(
@@ -166,6 +170,11 @@ class InMemoryBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         """Yield ``(X, target)`` for every batch."""
+        augment = self.dataset.augment if self.shuffle else None
+        for X, target in self._as_they_are():
+            yield X if augment is None else augment(X), target
+
+    def _as_they_are(self) -> Iterator[tuple[Tensor, Any]]:
         data = self.dataset
         if self.shuffle:
             data.start_epoch()

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from sklearn_degu.modules import Dropout
+from sklearn_degu.nets.augmented import BatchEdits
 from sklearn_degu.nets.checkpoints import Checkpoint, NetState, Training
 from sklearn_degu.nets.data import InMemoryBatches, InMemoryDataset, Rows
 from sklearn_degu.nets.interruption import ctrl_c
@@ -30,7 +31,7 @@ from sklearn_degu.nets.randomness import (
     is_served_from_memory,
     one_intra_op_thread,
 )
-from sklearn_degu.nets.training import initialize, training_run
+from sklearn_degu.nets.training import Weights, initialize, training_run
 
 
 def train_jointly(
@@ -42,6 +43,8 @@ def train_jointly(
     dtype: torch.dtype,
     reporters: Sequence[EpochReporter],
     checkpoint: Checkpoint | None = None,
+    augment: nn.Module | None = None,
+    initial: Sequence[Weights] | None = None,
 ) -> list[NeuralNet]:
     """Train configured nets of one architecture in place, and return them.
 
@@ -60,6 +63,11 @@ def train_jointly(
         Record and report the epochs, net by net.
     checkpoint : Checkpoint, optional
         Where the training is kept, and goes on from if it was cut off.
+    augment : torch.nn.Module, optional
+        Edits every batch of training rows.
+    initial : sequence of dict, optional
+        The weights to begin with, net by net, as for
+        :func:`~sklearn_degu.nets.training.train_net`.
 
     Raises
     ------
@@ -73,10 +81,12 @@ def train_jointly(
         train_set = InMemoryDataset(*train, dtype=dtype, device=device)
         valid_set = None if valid is None else InMemoryDataset(*valid, dtype=dtype, device=device)
         members = []
-        for net, seed, reporter in zip(nets, map(Seeds, seeds), reporters, strict=True):
+        given = [None] * len(nets) if initial is None else initial
+        for net, seed, reporter, weights in zip(nets, seeds, reporters, given, strict=True):
             runs.enter_context(training_run(net, reporter))
-            initialize(net, train, seed, dtype)
-            members.append(_Member(net, train_set, seed))
+            streams = Seeds(seed, stage=int(weights is not None))
+            initialize(net, train, streams, dtype, weights)
+            members.append(_Member(net, train_set, streams, augment))
         with ctrl_c.watched():
             _fit(members, valid_set, checkpoint or Checkpoint(None))
     return list(nets)
@@ -92,14 +102,21 @@ def can_train_jointly(net: NeuralNet) -> bool:
 class _Member:
     """A net in training, with its own order of the rows that all share."""
 
-    def __init__(self, net: NeuralNet, rows: InMemoryDataset, seed: Seeds) -> None:
+    def __init__(
+        self, net: NeuralNet, rows: InMemoryDataset, seed: Seeds, augment: nn.Module | None
+    ) -> None:
         self.net = net
         self.rows = copy.copy(rows)
         order = self.rows.generator = torch.Generator().manual_seed(seed.order)
         device = torch.device(net.device or "cpu")
         self.dropout = torch.Generator(device).manual_seed(seed.dropout)
+        generators = [order, self.dropout]
+        if augment is not None:
+            edits = BatchEdits(augment, seed.augmentation, device, rows.dtype)
+            self.rows.augment = edits
+            generators.append(edits.generator)
         self.batches: InMemoryBatches = net.get_iterator(self.rows, training=True)
-        self.training = Training(net, [order, self.dropout])
+        self.training = Training(net, generators)
         self.finished: NetState | None = None
 
     def begin(self, kept: NetState | None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -175,6 +175,65 @@ class ReplicateLoss(WeightedLoss):
             log_beta = math.lgamma(half) + (kappa * half).lgamma() - ((1 + kappa) * half).lgamma()
             norm = norm + share * log_beta / half
         return norm
+
+
+class SampledTeacherLoss(WeightedLoss):
+    r"""The criterion for the mean, and the likelihood of variances that few members tell.
+
+    A student that learns from random members of an ensemble is given an unbiased estimate
+    :math:`s^2` of their variance on so few degrees of freedom, :math:`\nu`, that its logarithm says
+    little. The gamma likelihood of :math:`s^2`, :math:`\nu / 2` times
+
+    .. math:: \frac{s^2}{\sigma^2} - 1 - \log \frac{s^2}{\sigma^2}
+
+    is least in expectation where :math:`\sigma^2` is the expectation of :math:`s^2`. One member
+    alone has no variance: in training the squared deviation from the student's own mean takes its
+    place, which is the variance and the student's squared error.
+
+    The outputs are the mean and, of every deviation, the standardised log-variance; the targets
+    the mean and, of every deviation, the variance relative to that of output zero.
+
+    Parameters
+    ----------
+    criterion : class, default=torch.nn.MSELoss
+        Loss module of the mean.
+    n_members : int, default=2
+        How many members an estimate is from.
+    scales : sequence of float of shape (n_variances,), optional
+        The log-variance of an output of one, without that of zero; 1 by default.
+    mean_variances : sequence of float of shape (n_targets,), optional
+        The variance of one unit of the mean, in the units of the first variances of the targets;
+        for a single member. 1 by default.
+    **kwargs : object
+        Parameters of ``criterion``.
+    """
+
+    def __init__(
+        self,
+        criterion: type[nn.Module] = nn.MSELoss,
+        n_members: int = 2,
+        scales: Sequence[float] = (1.0,),
+        mean_variances: Sequence[float] = (1.0,),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(criterion, **kwargs)
+        self.n_members = n_members
+        self.scales = nn.Buffer(torch.tensor(scales))
+        self.mean_variances = nn.Buffer(torch.tensor(mean_variances))
+
+    def each(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """Return the criterion of every mean, and the deviance of every variance."""
+        n_targets = len(self.mean_variances)
+        mean, standardised = prediction[:, :n_targets], prediction[:, n_targets:]
+        y_mean, variance = y[:, :n_targets], y[:, n_targets:]
+        if self.training and self.n_members == 1:
+            own = (y_mean - mean.detach()) ** 2 * self.mean_variances.to(y)
+            own = own.clamp(min=math.exp(LOG_VARIANCE_FLOOR))
+            variance = torch.cat([own, variance[:, n_targets:]], dim=1)
+        log_ratio = variance.log() - standardised * self.scales.to(y)
+        deviance = log_ratio.exp() - 1 - log_ratio
+        weight = min(1.0, max(1, self.n_members - 1) / 2)
+        return torch.cat([self.criterion(mean, y_mean), weight * deviance], dim=1)
 
 
 class GaussianLoss(HeadLoss):

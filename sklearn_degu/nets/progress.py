@@ -39,15 +39,20 @@ class EpochReporter(Callback):
         How many trainings of this length come after this one.
     verbose : int, default=0
         Print a line at the end of a net's training (1) or of every epoch (2).
+    epochs_later : int, default=0
+        How many epochs come after all these trainings.
     """
 
     # It is of this run and not of the training, so that no checkpoint holds it.
     outlives_checkpoints = True
 
-    def __init__(self, name: str = "net", n_waiting: float = 0, verbose: int = 0) -> None:
+    def __init__(
+        self, name: str = "net", n_waiting: float = 0, verbose: int = 0, epochs_later: int = 0
+    ) -> None:
         self.name = name
         self.n_waiting = n_waiting
         self.verbose = verbose
+        self.epochs_later = epochs_later
         self.is_abandoned = False
 
     def added_to(self, callbacks: Any) -> Any:
@@ -102,7 +107,7 @@ class EpochReporter(Callback):
         """Bound the time left: every net runs all its epochs, at this net's pace."""
         own = net.max_epochs - len(net.history) if self.verbose > 1 else 0
         waiting = math.ceil(self.n_waiting) * net.max_epochs
-        return seconds_an_epoch * float(own + waiting)
+        return seconds_an_epoch * float(own + waiting + self.epochs_later)
 
 
 def _duration(seconds: float) -> str:

@@ -43,6 +43,9 @@ class Seeds:
     ----------
     seed : int
         The seed of the net.
+    stage : int, default=0
+        Counts the trainings of the net, one after another: each has streams of its own, but all
+        begin from the module that the seed makes.
 
     Attributes
     ----------
@@ -51,9 +54,10 @@ class Seeds:
         augmentation.
     """
 
-    def __init__(self, seed: int) -> None:
-        children = np.random.SeedSequence(seed).generate_state(4)
-        self.weights, self.order, self.dropout, self.augmentation = (int(c) for c in children)
+    def __init__(self, seed: int, stage: int = 0) -> None:
+        children = np.random.SeedSequence(seed).generate_state(4 + 3 * stage).tolist()
+        self.weights = children[0]
+        self.order, self.dropout, self.augmentation = children[-3:]
 
 
 @contextmanager

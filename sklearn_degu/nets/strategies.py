@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal, get_args
@@ -12,6 +13,7 @@ from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.utils.parallel import Parallel, delayed
 from skorch import NeuralNet
+from torch import nn
 
 from sklearn_degu.modules import MLP
 from sklearn_degu.nets.checkpoints import Checkpoint
@@ -20,7 +22,7 @@ from sklearn_degu.nets.joint import can_train_jointly, train_jointly
 from sklearn_degu.nets.memory import check_training_memory
 from sklearn_degu.nets.progress import EpochReporter
 from sklearn_degu.nets.randomness import may_draw_globally, one_intra_op_thread
-from sklearn_degu.nets.training import train_net
+from sklearn_degu.nets.training import Weights, train_net
 
 Strategy = Literal["auto", "loop", "threads", "processes", "joint"]
 
@@ -78,6 +80,9 @@ def train_members(
     n_jobs: int | None,
     verbose: int,
     checkpoint: Callable[[str], Checkpoint | None] = lambda name: None,
+    augment: nn.Module | None = None,
+    initial: Sequence[Weights] | None = None,
+    epochs_later: int = 0,
 ) -> list[NeuralNet]:
     """Return configured nets after training, each from its seed.
 
@@ -99,6 +104,12 @@ def train_members(
         Print a line for every member (1) or every epoch (2).
     checkpoint : callable, optional
         Returns where the training of a name is kept.
+    augment : torch.nn.Module, optional
+        Edits every batch of training rows.
+    initial : sequence of dict, optional
+        The weights that the nets begin with, those of a training from the same seeds.
+    epochs_later : int, default=0
+        How many epochs every net trains on for after this training, for the time left.
     """
     joint, side_by_side = strategy == "joint", strategy in ("threads", "processes")
     n_workers = min(effective_n_jobs(n_jobs), len(nets)) if side_by_side else 1
@@ -106,7 +117,8 @@ def train_members(
     mend = 'Lower batch_size, or train fewer nets at a time (n_jobs, or strategy="loop").'
     for net in {id(net.module): net for net in nets}.values():
         check_training_memory(net, train, dtype, 1 if _dask() else at_once, mend)
-    reporters = _reporters(len(nets), at_once, verbose)
+    name = "member" if initial is None else "fine-tuning of member"
+    reporters = _reporters(name, len(nets), at_once, verbose, epochs_later)
     if joint:
         return train_jointly(
             nets,
@@ -116,6 +128,8 @@ def train_members(
             dtype=dtype,
             reporters=reporters,
             checkpoint=checkpoint("members"),
+            augment=augment,
+            initial=initial,
         )
     if strategy == "processes":
         _take_turns_on_gpus(nets)
@@ -128,6 +142,8 @@ def train_members(
             dtype=dtype,
             reporter=reporter,
             checkpoint=checkpoint(f"member-{i}"),
+            augment=augment,
+            initial=None if initial is None else initial[i],
         )
         for i, (net, seed, reporter) in enumerate(zip(nets, seeds, reporters, strict=True))
     ]
@@ -137,11 +153,14 @@ def train_members(
     return fitted
 
 
-def _reporters(n_nets: int, at_once: int, verbose: int) -> list[EpochReporter]:
+def _reporters(
+    name: str, n_nets: int, at_once: int, verbose: int, epochs_later: int
+) -> list[EpochReporter]:
     """Return what reports on each net: its name, and how many trainings come after it."""
+    rounds = math.ceil(n_nets / at_once)
     waiting = [(n_nets - 1 - i) / at_once if at_once < n_nets else 0 for i in range(n_nets)]
     return [
-        EpochReporter(f"member {i + 1}/{n_nets}", n_waiting, verbose)
+        EpochReporter(f"{name} {i + 1}/{n_nets}", n_waiting, verbose, rounds * epochs_later)
         for i, n_waiting in enumerate(waiting)
     ]
 

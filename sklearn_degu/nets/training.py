@@ -11,8 +11,9 @@ from sklearn.base import clone
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
-from torch import nn
+from torch import Tensor, nn
 
+from sklearn_degu.nets.augmented import BatchEdits
 from sklearn_degu.nets.checkpoints import Checkpoint, Training
 from sklearn_degu.nets.data import InMemoryDataset, Rows
 from sklearn_degu.nets.interruption import ctrl_c
@@ -23,6 +24,9 @@ from sklearn_degu.nets.randomness import (
     one_intra_op_thread,
     random_stream,
 )
+
+# By the names of a net's modules and criteria.
+Weights = dict[str, dict[str, Any]]
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -37,6 +41,8 @@ def train_net(
     reporter: EpochReporter,
     checkpoint: Checkpoint | None = None,
     refresh: Callable[[int], Rows | None] | None = None,
+    augment: nn.Module | None = None,
+    initial: Weights | None = None,
 ) -> NeuralNet:
     """Train a configured net in place and return it.
 
@@ -59,27 +65,37 @@ def train_net(
     refresh : callable, optional
         Called with the index of every epoch at its start; returns the rows to go on with, or None
         to keep those that there are.
+    augment : torch.nn.Module, optional
+        Edits every batch of training rows.
+    initial : dict, optional
+        The weights to begin with, as :func:`weights_of` returns them, of a net that was trained
+        from the same seed. The order of the rows, the dropout masks and the edits are others.
 
     Raises
     ------
     TrainingDivergedError
         If a loss becomes NaN or infinite.
     """
-    seeds = Seeds(seed)
+    seeds = Seeds(seed, stage=int(initial is not None))
     with one_intra_op_thread, training_run(net, reporter):
-        initialize(net, train, seeds, dtype)
+        initialize(net, train, seeds, dtype, initial)
         device = torch.device(net.device or "cpu")
         order = torch.Generator().manual_seed(seeds.order)
+        edits = None
+        if augment is not None:
+            edits = BatchEdits(augment, seeds.augmentation, device, dtype)
         train_set = InMemoryDataset(
             *train,
             dtype=dtype,
             device=device,
             generator=order,
             refresh=None if refresh is None else lambda: refresh(len(net.history) - 1),
+            augment=edits,
         )
         valid_set = None if valid is None else InMemoryDataset(*valid, dtype=dtype, device=device)
         with random_stream(net, seeds.dropout, device) as generators:
-            training = Training(net, [order, *generators])
+            drawn_from = [order, *generators, *([edits.generator] if edits else [])]
+            training = Training(net, drawn_from)
             _fit_loop(training, train_set, valid_set, checkpoint or Checkpoint(None))
     return net
 
@@ -96,11 +112,34 @@ def training_run(net: NeuralNet, reporter: EpochReporter) -> Iterator[None]:
     forget_training(net)
 
 
-def initialize(net: NeuralNet, train: Rows, seeds: Seeds, dtype: torch.dtype) -> None:
-    """Give a net its initial weights, in the type to compute in."""
+def initialize(
+    net: NeuralNet,
+    train: Rows,
+    seeds: Seeds,
+    dtype: torch.dtype,
+    initial: Weights | None = None,
+) -> None:
+    """Give a net its initial weights, those of the seed or given ones, in the type to compute in.
+
+    Given weights are laid over those of the seed: what a module keeps beside its weights and
+    buffers is as it was in the training that they come from.
+    """
     with global_generator(seeds.weights):
         net.initialize()
     _prepare_module(net.module_, train, dtype)
+    for name, weights in (initial or {}).items():
+        getattr(net, f"{name}_").load_state_dict(weights)
+
+
+def weights_of(net: NeuralNet) -> Weights:
+    """Return the weights and buffers of a fitted net's modules and criteria, on the CPU."""
+    return {
+        name: {
+            key: value.cpu() if isinstance(value, Tensor) else value
+            for key, value in getattr(net, f"{name}_").state_dict().items()
+        }
+        for name in (*net._modules, *net._criteria)
+    }
 
 
 def _prepare_module(module: nn.Module, train: Rows, dtype: torch.dtype) -> None:

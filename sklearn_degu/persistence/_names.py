@@ -19,7 +19,10 @@ from sklearn_degu.exceptions import ModelFileError
 # Objects of these may be in a file.
 _INSTANCES = {
     "sklearn_degu": "EnsembleRegressor DistilledRegressor ConformalRegressor",
-    "sklearn_degu.augmentation": "SequenceEdits",
+    "sklearn_degu.augmentation": (
+        "Augment Deletion DinucleotideShuffle Insertion Inversion Mutation Noise PositionShuffle "
+        "ReverseComplement SequenceEdits Translocation"
+    ),
     "sklearn_degu.baselines": "MCDropoutRegressor EvidentialRegressor",
     "sklearn_degu.conformal.conformity": "Conformity TargetCalibration",
     "sklearn_degu.conformal.scores": "NormalizedScore",
@@ -89,7 +92,7 @@ _REFERENCES = {
     "sklearn_degu.nets.data": "InMemoryBatches InMemoryDataset",
     "sklearn_degu.nets.evidential": "EvidentialLoss",
     "sklearn_degu.nets.losses": (
-        "BetaGaussianLoss GaussianLoss LaplaceLoss ReplicateLoss WeightedLoss"
+        "BetaGaussianLoss GaussianLoss LaplaceLoss ReplicateLoss SampledTeacherLoss WeightedLoss"
     ),
     "sklearn_degu.sequences": "dinucleotide_shuffle mutate recombine reverse_complement shuffle",
     "sklearn_degu.shift": "penultimate_features",
@@ -220,7 +223,7 @@ class Names:
         allowed = name in instantiable() or (
             name in self._trusted and name not in allow_list() and isinstance(found, type)
         )
-        if not allowed or issubclass(found, nn.Module):
+        if not allowed or (issubclass(found, nn.Module) and name not in instantiable()):
             raise ModelFileError(f"The file holds an object of {name}, which is not allowed.")
         return found  # type: ignore[no-any-return]
 

@@ -18,6 +18,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import nn
 
+from sklearn_degu.augmentation import Augment, Transform
 from sklearn_degu.distillation import DistilledRegressor
 from sklearn_degu.exceptions import ModelFileError
 from sklearn_degu.persistence._devices import Devices
@@ -105,6 +106,8 @@ def _special(cls: type) -> _Special | None:
         return _Special(state_of_net, net_from)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return _Special(lambda thing, _: thing._asdict(), _named_tuple)
+    if issubclass(cls, (Augment, Transform)) and cls.__module__.startswith("sklearn_degu."):
+        return _Special(_state_of_edits, _edits_from)
     return _GENERATORS.get(cls)
 
 
@@ -121,13 +124,32 @@ def _named_tuple(cls: Any, state: State, devices: Devices) -> Any:
     return cls._make(state[name] for name in cls._fields)
 
 
+def _state_of_edits(edits: Any, place: str) -> State:
+    """Return the parameters that random edits were made with: they have no weights."""
+    cls: type = type(edits)
+    values = {name: getattr(edits, name) for name in _parameters(cls)}
+    return {n: [*v] if isinstance(v, nn.ModuleList) else v for n, v in values.items()}
+
+
+def _edits_from(cls: type, state: State, devices: Devices) -> Any:
+    if state.keys() != _parameters(cls).keys():
+        raise ModelFileError(
+            f"{cls.__name__} has the parameters {[*_parameters(cls)]}, not {sorted(state)}."
+        )
+    try:
+        return cls(**state)
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(f"{cls.__name__} cannot be made as the file says: {error}") from error
+
+
 def _check_plain(thing: Any, place: str) -> None:
     """Raise if an object is more than its attributes."""
     cls = type(thing)
     if isinstance(thing, nn.Module):
         raise ModelFileError(
             f"{place} is a module, {cls.__name__}. Only nets are saved with their weights: give a "
-            "skorch net the class, and fit it."
+            "skorch net the class, and fit it. An augment of your own, which predictions do not "
+            "need, can be set to None before."
         )
     try:
         vars(object.__new__(cls))

@@ -6,6 +6,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from sklearn_degu import ConformalRegressor, DistilledRegressor, EnsembleRegressor
+from sklearn_degu.augmentation import Augment, SequenceEdits
 from sklearn_degu.baselines import MCDropoutRegressor
 from sklearn_degu.datasets import KmerGroupKFold, kmer_groups, make_mpra
 from sklearn_degu.metrics import (
@@ -199,6 +200,26 @@ VALUES = {
     "n_estimators as text": (
         lambda: EnsembleRegressor(QUICK, "ten").fit(X, Y),
         "n_estimators must be a positive integer, got 'ten'",
+    ),
+    "augment that is no module": (
+        lambda: EnsembleRegressor(QUICK, 1, augment=SequenceEdits()).fit(X, Y),
+        "augment must be None or a torch module",
+    ),
+    "augment for other rows": (
+        lambda: EnsembleRegressor(QUICK, 1, augment=Augment()).fit(X, Y),
+        "X must have shape .n, 4, length.",
+    ),
+    "fine_tune_epochs below 0": (
+        lambda: EnsembleRegressor(QUICK, 1, augment=Augment(), fine_tune_epochs=-1).fit(X, Y),
+        "fine_tune_epochs must be a whole number that is not negative, got -1",
+    ),
+    "fine_tune_lr NaN": (
+        lambda: EnsembleRegressor(QUICK, 1, augment=Augment(), fine_tune_lr=np.nan).fit(X, Y),
+        "fine_tune_lr must be None or a positive number, got nan",
+    ),
+    "fine_tune_epochs alone": (
+        lambda: EnsembleRegressor(QUICK, 1, fine_tune_epochs=3).fit(X, Y),
+        "augment edits none",
     ),
     "validation above 1": (
         lambda: EnsembleRegressor(QUICK, 1, validation=20).fit(X, Y),

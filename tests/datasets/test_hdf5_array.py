@@ -16,6 +16,7 @@ from sklearn_degu import ConformalRegressor, DistilledRegressor
 from sklearn_degu._overlap import hashes_as_read
 from sklearn_degu._rows import row_hashes
 from sklearn_degu._stored_rows import StoredRows
+from sklearn_degu.augmentation import Augment, Mutation
 from sklearn_degu.datasets import HDF5Array
 from sklearn_degu.modules._layers import Standardize
 from sklearn_degu.recalibration import RecalibratedRegressor
@@ -337,6 +338,17 @@ def test_a_student_and_its_intervals_out_of_core(small_buffer):
     assert (mean <= upper).all()
     frozen = DistilledRegressor(FrozenEstimator(teacher.fit(X, y)), augment=None, random_state=0)
     assert frozen.fit(X, y).score(X, y) > 0.3
+
+
+@pytest.mark.parametrize("strategy", ["loop", "joint"])
+def test_members_learn_on_edited_rows_of_a_file(small_buffer, strategy):
+    X, y = small_buffer
+    options = {"strategy": strategy, "fine_tune_epochs": 1}
+    model = tiny_ensemble(tiny_conv_net(), augment=Augment([Mutation(0.3)], 1), **options)
+    edited = model.fit(X, y).predict(X)
+    np.testing.assert_array_equal(clone(model).fit(X, y).predict(X), edited)
+    plain = model.set_params(augment=Augment([Mutation(0.0)], 1)).fit(X, y).predict(X)
+    assert not np.isclose(plain, edited).any()
 
 
 @pytest.mark.parametrize("params", [{}, {"augment": lambda X, rng: X}])

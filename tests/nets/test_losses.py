@@ -18,6 +18,7 @@ from sklearn_degu.nets.losses import (
     GaussianLoss,
     LaplaceLoss,
     ReplicateLoss,
+    SampledTeacherLoss,
     WeightedLoss,
 )
 
@@ -292,3 +293,56 @@ class TestFloor:
             for log_variance in (LOG_VARIANCE_FLOOR - 10, LOG_VARIANCE_FLOOR - 1000)
         ]
         assert least[0] == pytest.approx(least[1], abs=1e-3)
+
+
+class TestSampledTeacher:
+    def variances_of(self, n_members, rng, deviation, n=40_000):
+        """Return means and unbiased variances of so many draws, as targets of one mean."""
+        drawn = rng.normal(0, deviation, size=(n, n_members))
+        ddof = min(1, n_members - 1)
+        return np.c_[drawn.mean(axis=1), drawn.var(axis=1, ddof=ddof)]
+
+    @pytest.mark.parametrize("n_members", [1, 2, 5])
+    @pytest.mark.parametrize("deviation", [0.5, 1.0, 2.0])
+    def test_is_least_where_the_variance_is_that_of_the_members(self, n_members, deviation):
+        rng = np.random.default_rng(0)
+        targets = self.variances_of(n_members, rng, deviation)
+        loss = SampledTeacherLoss(n_members=n_members, scales=(1.5,))
+        log_variance = torch.tensor(2 * math.log(deviation) / 1.5)
+        prediction = torch.stack([torch.tensor(0.0), log_variance]).expand(len(targets), 2)
+        slope = gradient(loss, prediction.clone().double().requires_grad_(), targets)[:, 1]
+        # The mean of the gradients vanishes but for its error.
+        assert abs(slope.mean()) < 4 * slope.std() / math.sqrt(len(slope))
+
+    def test_of_one_member_takes_the_variance_as_told_in_validation(self):
+        loss = SampledTeacherLoss(n_members=1).eval()
+        prediction, y = tensors([[0.0, 0.0]], [[3.0, 1.0]])
+        deviance = loss.each(prediction, y)[0, 1]
+        assert deviance == 0
+
+    def test_measures_ones_own_deviation_in_the_units_of_the_variance(self):
+        loss = SampledTeacherLoss(n_members=1, mean_variances=(4.0,))
+        told = SampledTeacherLoss(n_members=2)
+        prediction, y, same = tensors([[1.0, 0.3]], [[3.0, 0.0]], [[3.0, 16.0]])
+        torch.testing.assert_close(loss.each(prediction, y), told.each(prediction, same))
+
+    def test_does_not_pull_the_mean_by_its_own_deviation(self):
+        prediction = torch.tensor([[1.0, -2.0]], requires_grad=True)
+        slope = gradient(SampledTeacherLoss(n_members=1), prediction, [[3.0, 0.0]])
+        assert slope[0, 0] == pytest.approx(2 * (1.0 - 3.0))
+
+    def test_leaves_the_noise_to_what_it_was_told(self):
+        """Heads: mean, epistemic, aleatoric."""
+        loss = SampledTeacherLoss(n_members=1, scales=(1.0, 1.0))
+        prediction = torch.zeros(1, 3)
+        for noise in (0.5, 2.0):
+            each = loss.each(prediction, torch.tensor([[0.0, 0.0, noise]]))
+            assert each[0, 2] == pytest.approx(0.5 * (noise - 1 - math.log(noise)))
+
+    def test_is_never_negative(self):
+        prediction, y = tensors([[0.0, -9.0], [0.0, 9.0]], [[0.0, 1e-6], [0.0, 1e-6]])
+        assert (SampledTeacherLoss().each(prediction, y) >= 0).all()
+
+    def test_is_finite_where_a_member_says_what_the_student_says(self):
+        prediction = torch.zeros(1, 2)
+        assert SampledTeacherLoss(n_members=1).each(prediction, torch.zeros(1, 2)).isfinite().all()

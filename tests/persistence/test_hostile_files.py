@@ -415,6 +415,21 @@ HOSTILE = {
         first_object("numpy.random.Generator", {"state": -1}),
         "malformed state",
     ),
+    "edits without their parameters": (
+        first_object("sklearn_degu.augmentation.Mutation", {"p": 1.0}),
+        r"Mutation has the parameters \['rate', 'p'\], not \['p'\]",
+    ),
+    "edits with other parameters": (
+        first_object("sklearn_degu.augmentation.Mutation", {"rate": 2.0, "p": 1.0}),
+        "Mutation cannot be made as the file says: rate must be a probability",
+    ),
+    "edits of what is none": (
+        first_object(
+            "sklearn_degu.augmentation.Augment",
+            {"transforms": ["Mutation"], "max_per_sequence": 1, "hard": False},
+        ),
+        "Augment cannot be made as the file says",
+    ),
     "a named tuple without its fields": (
         first_object("sklearn_degu._deviation_maps.ScaledDeviation", {}),
         "has the fields",

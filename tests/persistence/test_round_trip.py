@@ -29,6 +29,7 @@ from sklearn_degu import (
     load,
     save,
 )
+from sklearn_degu.augmentation import Augment, Deletion, Mutation, Noise, ReverseComplement
 from sklearn_degu.baselines import EvidentialRegressor, MCDropoutRegressor
 from sklearn_degu.datasets import GroupHoldOut, KmerGroupKFold
 from sklearn_degu.nets import WeightAverage
@@ -164,6 +165,17 @@ def test_a_net_comes_back_in_float32(sequences, returned):
     assert_equal(model, loaded, sequences[0])
 
 
+def test_edits_of_the_training_come_back(sequences, returned):
+    edits = [Deletion(max_length=4), Mutation(p=0.5), ReverseComplement(), Noise(0.1)]
+    augment = Augment(edits, max_per_sequence=3, hard=True)
+    model = tiny_ensemble(tiny_conv_net(), augment=augment, fine_tune_epochs=1).fit(*sequences)
+    loaded = returned(model, trusted=[TinyConv])
+    assert repr(loaded.augment) == repr(augment)
+    assert_equal(model, loaded, sequences[0])
+    again = clone(loaded).fit(*sequences).predict(sequences[0])
+    np.testing.assert_allclose(again, model.predict(sequences[0]), rtol=1e-5)
+
+
 def test_a_pipeline_from_strings_comes_back(strings, sequences, returned):
     net = deepstarr_net(max_epochs=2, module__width=0.05, callbacks=None)
     inner = make_pipeline(SequenceEncoder(pad="right", length=16), EnsembleRegressor(net, 2))
@@ -186,6 +198,11 @@ def test_what_replicates_taught_comes_back(table, returned):
     np.testing.assert_array_equal(loaded.teacher_.n_replicates_, model.teacher_.n_replicates_)
     kept, again = (m.teacher_.estimators_[0].criterion_.log_kappa for m in (model, loaded))
     assert again == kept
+
+
+def test_a_student_of_sampled_members_comes_back(table, returned):
+    model = DistilledRegressor(tiny_ensemble(n_estimators=3), n_sampled_members=2).fit(*table)
+    assert_equal(model, returned(model), table[0])
 
 
 def test_members_that_were_trained_elsewhere_come_back(table, returned):
