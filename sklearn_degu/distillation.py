@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -49,8 +50,8 @@ from sklearn_degu.nets.losses import SampledTeacherLoss
 from sklearn_degu.nets.memory import check_training_memory
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
-from sklearn_degu.nets.randomness import MAX_SEED, global_generator
-from sklearn_degu.nets.training import train_net, weights_of
+from sklearn_degu.nets.randomness import MAX_SEED, Seeds, global_generator
+from sklearn_degu.nets.training import Weights, initialize, train_net, warm_weights, weights_of
 from sklearn_degu.uncertainty import HEADS, Array, Heads, UncertaintyTarget
 
 
@@ -124,6 +125,10 @@ class DistilledRegressor(NeuralRegressor):
         still scaled as without it. 0 leaves it out.
     fine_tune_lr : float, default=None
         Learning rate of the second stage. None is a tenth of that of the student's net.
+    warm_start_from_teacher : bool, default=False
+        Whether the student begins with the weights of the teacher's first member, whose outputs
+        become those of the mean, and not with random ones. It needs the architecture of that
+        member.
 
     Attributes
     ----------
@@ -197,6 +202,7 @@ class DistilledRegressor(NeuralRegressor):
         verbose: int = 0,
         fine_tune_epochs: int = 0,
         fine_tune_lr: float | None = None,
+        warm_start_from_teacher: bool = False,
     ) -> None:
         self.teacher = teacher
         self.student = student
@@ -214,6 +220,7 @@ class DistilledRegressor(NeuralRegressor):
         self.verbose = verbose
         self.fine_tune_epochs = fine_tune_epochs
         self.fine_tune_lr = fine_tune_lr
+        self.warm_start_from_teacher = warm_start_from_teacher
 
     def set_params(self, **params: Any) -> DistilledRegressor:
         """Set parameters, those of teacher and student as ``teacher__name``, ``student__name``.
@@ -384,6 +391,7 @@ class DistilledRegressor(NeuralRegressor):
             first,
             reporter=EpochReporter("student", verbose=self.verbose, epochs_later=epochs),
             checkpoint=folder.checkpoint("student"),
+            initial=self._initial(student, first, seed, dtype),
             refresh=lambda epoch: lessons.refreshed(epoch, self._heads),
         )
         # Where the training had ended in an earlier run, no epoch has drawn its last copy.
@@ -396,6 +404,7 @@ class DistilledRegressor(NeuralRegressor):
                 reporter=EpochReporter("fine-tuning of the student", verbose=self.verbose),
                 checkpoint=folder.checkpoint("student-fine-tuned"),
                 initial=weights_of(student),
+                stage=1,
             )
             student = with_both_histories(later, student)
         warn_if_constant(student, first, "The student")
@@ -404,6 +413,16 @@ class DistilledRegressor(NeuralRegressor):
             X, labels = valid[0].X, valid[1]
         self._heads = self._heads.unbiased(forward(student, X), labels, self._n_positions or 1)
         return student
+
+    def _initial(
+        self, student: NeuralNet, train: Rows, seed: int, dtype: torch.dtype
+    ) -> Weights | None:
+        """Return the weights that the student begins with, or None for those of the seed."""
+        if not self.warm_start_from_teacher:
+            return None
+        fresh = clone(student)
+        initialize(fresh, train, Seeds(seed), dtype)
+        return warm_weights(fresh, self.teacher_.estimators_[0], self.n_outputs_)
 
     def _clean_lessons(
         self,
@@ -519,8 +538,9 @@ class DistilledRegressor(NeuralRegressor):
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}.")
         self._check_head_weights()
         _check_whole_number("copy_epochs", self.copy_epochs)
-        if not isinstance(self.keep_originals, (bool, np.bool_)):
-            raise ValueError(f"keep_originals must be True or False, got {self.keep_originals!r}.")
+        for name in ("keep_originals", "warm_start_from_teacher"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}.")
         if self.n_sampled_members is not None:
             self._check_sampling()
         if self.student is not None:

@@ -771,3 +771,42 @@ def test_replicates_that_a_frozen_teacher_has_not_learned_from_are_refused(table
     teacher = FrozenEstimator(tiny_ensemble().fit(X, y))
     with pytest.raises(ValueError, match="learned no noise from replicates"):
         DistilledRegressor(teacher).fit(X, y, replicates=np.c_[y - 1, y + 1])
+
+
+class TestWarmStart:
+    def test_begins_where_the_first_member_is(self, table):
+        X, y = table
+        Y = np.c_[y, -y]
+        teacher = tiny_ensemble(tiny_net(max_epochs=20)).fit(X, Y)
+        degu = DistilledRegressor(
+            FrozenEstimator(teacher),
+            tiny_net(max_epochs=1, lr=1e-12),
+            warm_start_from_teacher=True,
+            random_state=0,
+        )
+        first = teacher.predict_members(X)[0]
+        np.testing.assert_allclose(
+            np.corrcoef(degu.fit(X, Y).predict(X).ravel(), first.ravel())[0, 1], 1, atol=1e-3
+        )
+
+    def test_leaves_the_other_heads_as_the_seed_makes_them(self, table):
+        teacher = FrozenEstimator(tiny_ensemble().fit(*table))
+        net = tiny_net(max_epochs=1, lr=1e-12)
+        cold, warm = (
+            DistilledRegressor(teacher, net, warm_start_from_teacher=warm, random_state=0).fit(
+                *table
+            )
+            for warm in (False, True)
+        )
+        last_cold, last_warm = (degu.student_.module_.layers[-1].weight for degu in (cold, warm))
+        torch.testing.assert_close(last_cold[1], last_warm[1])
+        assert not torch.allclose(last_cold[0], last_warm[0])
+
+    def test_needs_the_teachers_architecture(self, table):
+        student = tiny_net(module__hidden=(5,))
+        with pytest.raises(ValueError, match="needs a student of the teacher's architecture"):
+            tiny_degu(student=student, warm_start_from_teacher=True).fit(*table)
+
+    def test_is_true_or_false(self, table, no_training):
+        with pytest.raises(ValueError, match="warm_start_from_teacher must be True or False"):
+            tiny_degu(warm_start_from_teacher="member 1").fit(*table)

@@ -144,6 +144,7 @@ def train_members(
             checkpoint=checkpoint(f"member-{i}"),
             augment=augment,
             initial=None if initial is None else initial[i],
+            stage=int(initial is not None),
         )
         for i, (net, seed, reporter) in enumerate(zip(nets, seeds, reporters, strict=True))
     ]

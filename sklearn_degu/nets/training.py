@@ -43,6 +43,7 @@ def train_net(
     refresh: Callable[[int], Rows | None] | None = None,
     augment: nn.Module | None = None,
     initial: Weights | None = None,
+    stage: int = 0,
 ) -> NeuralNet:
     """Train a configured net in place and return it.
 
@@ -68,15 +69,17 @@ def train_net(
     augment : torch.nn.Module, optional
         Edits every batch of training rows.
     initial : dict, optional
-        The weights to begin with, as :func:`weights_of` returns them, of a net that was trained
-        from the same seed. The order of the rows, the dropout masks and the edits are others.
+        The weights to begin with, as :func:`weights_of` returns them.
+    stage : int, default=0
+        Counts the trainings of a net, one after another, from one seed. The order of the rows, the
+        dropout masks and the edits of each are others.
 
     Raises
     ------
     TrainingDivergedError
         If a loss becomes NaN or infinite.
     """
-    seeds = Seeds(seed, stage=int(initial is not None))
+    seeds = Seeds(seed, stage)
     with one_intra_op_thread, training_run(net, reporter):
         initialize(net, train, seeds, dtype, initial)
         device = torch.device(net.device or "cpu")
@@ -140,6 +143,40 @@ def weights_of(net: NeuralNet) -> Weights:
         }
         for name in (*net._modules, *net._criteria)
     }
+
+
+def warm_weights(student: NeuralNet, member: NeuralNet, n_outputs: int) -> Weights:
+    """Return the weights of an initialised student, with those of a member in their place.
+
+    The last layer, of more outputs than the member has, takes the member's for the first ones.
+
+    Parameters
+    ----------
+    student, member : skorch.NeuralNet
+        Nets of one architecture.
+    n_outputs : int
+        Number of outputs of the member, which are the first of the student.
+
+    Raises
+    ------
+    ValueError
+        If the architectures differ in more than the number of outputs.
+    """
+    own, given = (net.module_.state_dict() for net in (student, member))
+    merged = {}
+    for name, fresh in own.items():
+        trained = given.get(name, fresh.new_empty(0)).to(fresh)
+        if trained.shape != fresh.shape and (n_outputs, *fresh.shape[1:]) == trained.shape:
+            trained = torch.cat([trained, fresh[n_outputs:]])
+        merged[name] = trained
+    if own.keys() != given.keys() or any(merged[k].shape != own[k].shape for k in own):
+        raise ValueError(
+            "warm_start_from_teacher=True needs a student of the teacher's architecture, but the "
+            f"weights of the {type(student.module_).__name__} and those of the teacher's first "
+            f"member, a {type(member.module_).__name__}, differ in more than the number of "
+            "outputs. Leave student out, or set warm_start_from_teacher=False."
+        )
+    return {"module": merged}
 
 
 def _prepare_module(module: nn.Module, train: Rows, dtype: torch.dtype) -> None:
