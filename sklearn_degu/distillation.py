@@ -422,7 +422,9 @@ class DistilledRegressor(NeuralRegressor):
             return None
         fresh = clone(student)
         initialize(fresh, train, Seeds(seed), dtype)
-        return warm_weights(fresh, self.teacher_.estimators_[0], self.n_outputs_)
+        # Of a net for profiles an output is one at all positions.
+        n_outputs = fresh.get_params_for("module")["n_outputs"] // len(self._heads.heads)
+        return warm_weights(fresh, self.teacher_.estimators_[0], n_outputs)
 
     def _clean_lessons(
         self,

@@ -343,6 +343,12 @@ class TestRates:
         model = DistilledRegressor(ensemble(POISSON), n_sampled_members=2, random_state=0)
         assert model.fit(X, y).predict_uncertainty(X).shape == y.shape
 
+    @LOSSES
+    def test_student_may_begin_with_the_weights_of_a_member(self, data, loss):
+        X, y = data
+        model = DistilledRegressor(ensemble(loss), warm_start_from_teacher=True, random_state=0)
+        assert model.fit(X, y).predict(X).shape == y.shape
+
     def test_of_one_member_tell_no_disagreement(self, data):
         model = DistilledRegressor(ensemble(POISSON), n_sampled_members=1)
         with pytest.raises(ValueError, match=r"errors are none of rates. Set n_sampled_members to"):
