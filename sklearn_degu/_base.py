@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
@@ -11,12 +12,15 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
 
 from sklearn_degu._inputs import check_predict_data
+from sklearn_degu._positions import pooled, pooled_weight
 from sklearn_degu._prediction_module import PredictionModule
 from sklearn_degu._rows import row_hashes
 from sklearn_degu._targets import check_measurements, check_weight
 from sklearn_degu._validation import TrainingRows
+from sklearn_degu.nets.positions import count_positions
 from sklearn_degu.uncertainty import Array, Kind, combine
 
 
@@ -24,7 +28,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
     """Regressor whose nets predict a mean and the variance of its components.
 
     Subclasses set in ``fit`` what :meth:`_predict_moments` needs, ``input_shape_``,
-    ``n_outputs_``, ``uncertainty_kinds_`` and ``_y_ndim``, and :meth:`_remember` their rows.
+    ``n_outputs_`` and ``uncertainty_kinds_``; they :meth:`_read_layout` of y and :meth:`_remember`
+    their rows.
     """
 
     # With metadata routing, a Pipeline passes these on without being told to.
@@ -34,6 +39,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
     n_outputs_: int
     uncertainty_kinds_: tuple[str, ...]
     _y_ndim: int
+    # Of profiles, whose columns lie side by side inside. Files of older versions lack it.
+    _n_positions: int | None = None
     # Sorted hashes of the rows that were trained or stopped on, as far as they are known.
     _seen_rows: NDArray[np.uint64]
 
@@ -72,7 +79,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        y_mean : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        y_mean : ndarray of shape (n_samples,), (n_samples, n_targets) or \
+                (n_samples, n_targets, n_positions)
             Predicted mean, in the shape and units of the y of ``fit``.
         y_std : ndarray of the same shape
             Standard deviation in y's units. Only with ``return_std=True``.
@@ -102,7 +110,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        y_std : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        y_std : ndarray of shape (n_samples,), (n_samples, n_targets) or \
+                (n_samples, n_targets, n_positions)
             Standard deviation in y's units, never negative.
 
         Raises
@@ -122,7 +131,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        components : dict of str to ndarray of shape (n_samples,) or (n_samples, n_targets)
+        components : dict of str to ndarray of shape (n_samples,), (n_samples, n_targets) or \
+                (n_samples, n_targets, n_positions)
             ``"mean"``, and a standard deviation for every kind in ``uncertainty_kinds_``.
 
         Raises
@@ -198,7 +208,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, channels, length)
             Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        y : array-like of shape (n_samples,), (n_samples, n_targets) or \
+                (n_samples, n_targets, n_positions)
             Measurements; NaN where missing.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples.
@@ -206,7 +217,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         score : float
-            Mean of the coefficients of determination of the targets that were measured.
+            Mean of the coefficients of determination of the targets that were measured. Of
+            profiles a target has one, over all samples and positions.
         """
         predicted = np.asarray(self.predict(X)).reshape(-1, self.n_outputs_)
         measured = check_measurements(y)
@@ -216,14 +228,27 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
             )
         measured = measured.reshape(predicted.shape)
         weight = check_weight(sample_weight, len(measured))
-        targets = np.flatnonzero(~np.isnan(measured).all(axis=0))
-        if not len(targets):
-            raise ValueError("y holds no measurement (all is NaN), so there is nothing to score.")
-        return float(np.mean([_r2(measured[:, t], predicted[:, t], weight) for t in targets]))
+        n_positions = self._n_positions or 1
+        predicted, measured = (pooled(values, n_positions) for values in (predicted, measured))
+        weight = pooled_weight(weight, n_positions)
+        return mean_r2(measured, predicted, weight)
 
     def _like_y(self, values: Array) -> Array:
         """Return values of shape (..., n, n_outputs_) in the shape that y had."""
+        if self._y_ndim == 3:
+            return values.reshape(*values.shape[:-1], -1, self._n_positions or 1)
         return values[..., 0] if self._y_ndim == 1 else values
+
+    def _read_layout(self, y: Any, nets: Sequence[NeuralNet], y_val: Any = None) -> int | None:
+        """Keep how y is laid out, and return the positions of a profile, if it holds profiles."""
+        shape, shape_val = np.asarray(y).shape, getattr(y_val, "shape", ())
+        if len(shape) == len(shape_val) == 3 and shape[1:] != shape_val[1:]:
+            raise ValueError(
+                f"y_val has shape {shape_val}, but y has {shape}: targets and positions differ."
+            )
+        self._y_ndim = len(shape)
+        self._n_positions = count_positions(shape, nets)
+        return self._n_positions
 
     def __sklearn_tags__(self) -> Tags:
         """Say that several targets and sequences of three axes are welcome."""
@@ -231,6 +256,25 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         tags.input_tags.three_d_array = True
         return tags
+
+
+def layout(n_positions: int | None) -> dict[str, int]:
+    """Return what tells targets of one layout from others of the same columns, if profiles."""
+    return {} if n_positions is None else {"n_positions": n_positions}
+
+
+def mean_r2(measured: Array, predicted: Array, weight: NDArray[Any] | None) -> float:
+    """Return the mean R² of the columns that were measured.
+
+    Raises
+    ------
+    ValueError
+        If none was.
+    """
+    targets = np.flatnonzero(~np.isnan(measured).all(axis=0))
+    if not len(targets):
+        raise ValueError("y holds no measurement (all is NaN), so there is nothing to score.")
+    return float(np.mean([_r2(measured[:, t], predicted[:, t], weight) for t in targets]))
 
 
 def _r2(measured: Array, predicted: Array, weight: NDArray[Any] | None) -> float:

@@ -267,7 +267,7 @@ def check_targets(y: Any) -> Array:
     Raises
     ------
     TypeError, ValueError
-        If there are none, if they have more than two axes, or are infinite or no numbers.
+        If there are none, if they have more than three axes, or are infinite or no numbers.
     """
     return check_measurements(y)
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from sklearn_degu.uncertainty import DEVIATION_FLOOR, Array
+from sklearn_degu._links import DEVIATION_FLOOR
+from sklearn_degu.uncertainty import Array
 
 
 class ScaledDeviation(NamedTuple):

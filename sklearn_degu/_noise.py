@@ -1,19 +1,24 @@
-"""What a member learns: the mean of y, and on request the noise of its measurement."""
+"""What a member learns beside the mean of y: on request the noise of its measurement."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from skorch import NeuralNet
 
 from sklearn_degu._inputs import Samples
+from sklearn_degu._links import LogVariance
 from sklearn_degu._noise_map import NoiseMap
+from sklearn_degu._objectives import Moments, Objective, mean_objective
+from sklearn_degu._positions import at_positions, pooled, rows_with_any
 from sklearn_degu._replicates import sample_variance
 from sklearn_degu._validation import MIN_VALIDATION, TrainingRows
+from sklearn_degu.nets.count_losses import predicts_rates
 from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.losses import (
     BetaGaussianLoss,
@@ -21,11 +26,9 @@ from sklearn_degu.nets.losses import (
     HeadLoss,
     LaplaceLoss,
     ReplicateLoss,
-    WeightedLoss,
 )
-from sklearn_degu.uncertainty import Array, Head, Heads, LogVariance
+from sklearn_degu.uncertainty import Array, Head, Heads
 
-Moments = Callable[[NDArray[Any]], tuple[Array, Array, Array]]
 Aleatoric = Literal["replicates", "heteroscedastic"]
 Likelihood = Literal["gaussian", "beta", "laplace"]
 NoiseOf = Literal["mean", "replicate"]
@@ -41,53 +44,6 @@ LIKELIHOODS: dict[str, type[HeadLoss]] = {
 
 
 @dataclass(frozen=True)
-class Objective:
-    """The mean of y alone.
-
-    Attributes
-    ----------
-    heads : Heads
-        What the net's outputs are.
-    loss : class
-        What they are trained by.
-    n_replicates : ndarray of shape (n_targets,)
-        Of how many replicates y is the mean, as far as the noise head knows.
-    """
-
-    heads: Heads
-    loss: type[HeadLoss]
-    n_replicates: Array
-
-    @classmethod
-    def fit(cls, train: Samples) -> Objective:
-        """Take the scales from the training rows."""
-        heads = Heads.fit({"mean": train.y}, train.weight)
-        return cls(heads, WeightedLoss, np.ones(heads.n_targets))
-
-    @property
-    def loss_params(self) -> dict[str, Any]:
-        """Parameters of the loss that the data decide."""
-        return {}
-
-    def rows(self, samples: Samples) -> Rows:
-        """Return rows with the targets of the loss."""
-        return Rows(samples.X, self.heads.heads["mean"].encode(samples.y), samples.weight)
-
-    def noise_map(self, moments: Moments, rows: TrainingRows) -> NoiseMap:
-        """Return what makes of the members' mean variance that of the noise.
-
-        Parameters
-        ----------
-        moments : callable
-            Maps X to mean and variance of the members' means and to the mean of their noise
-            variances, each (n, n_targets).
-        rows : TrainingRows
-            The rows of the fit.
-        """
-        return NoiseMap.identity(self.heads.n_targets)
-
-
-@dataclass(frozen=True)
 class ReplicateObjective(Objective):
     """The mean of y, and the noise of a replicate from the spread over replicates.
 
@@ -100,7 +56,7 @@ class ReplicateObjective(Objective):
     freedom: Mapping[float, float]
 
     @classmethod
-    def fit(cls, train: Samples) -> ReplicateObjective:
+    def fit(cls, train: Samples, n_positions: int = 1) -> ReplicateObjective:
         """Take the scales from the training rows.
 
         Raises
@@ -112,11 +68,20 @@ class ReplicateObjective(Objective):
         variance, freedom = sample_variance(replicates)
         _warn_of_single_replicates(freedom, ~np.isnan(train.y))
         weight = np.maximum(freedom, 0.0) * _row_weights(train)
-        mean_variance = _weighted_mean(variance, weight)
-        _check_spread(mean_variance, np.nanmax(np.abs(replicates), axis=(0, 2), initial=0.0))
-        n_replicates = harmonic_mean(freedom + 1, (freedom >= 0) * _row_weights(train))
-        heads = _with_noise(train, np.sqrt(mean_variance))
-        return cls(heads, ReplicateLoss, n_replicates, _shares(freedom, weight))
+        mean_variance = _pooled_mean(variance, weight, n_positions)
+        largest = np.nanmax(np.abs(replicates), axis=2, initial=0.0)
+        _check_spread(mean_variance, pooled(largest, n_positions).max(axis=0))
+        n_replicates = harmonic_mean(
+            pooled(freedom + 1, n_positions),
+            pooled((freedom >= 0) * _row_weights(train), n_positions),
+        )
+        return cls(
+            _with_noise(train, np.sqrt(mean_variance), n_positions),
+            ReplicateLoss,
+            at_positions(n_replicates, n_positions),
+            n_positions,
+            _shares(freedom, weight),
+        )
 
     @property
     def loss_params(self) -> dict[str, Any]:
@@ -143,31 +108,38 @@ class ReplicateObjective(Objective):
         Of the rows every target chooses for itself. A net knows its training rows too well to tell
         how far it spreads other ones: on them only the level is fitted.
         """
-        held_out = np.zeros(self.heads.n_targets, dtype=bool)
+        held_out = np.zeros(self.heads.n_targets // self.n_positions, dtype=bool)
         parts = [(rows.train, ~held_out)]
         if rows.valid is not None:
             held_out = _tell_enough(
-                _with_spread(rows.valid).sum(axis=0),
+                rows_with_any(_with_spread(rows.valid), self.n_positions),
                 "with two replicates or more",
                 "For these targets only the level of the noise is set, on the training rows. Pass "
                 "replicates_val with X_val, or hold out more rows.",
             )
             parts = [(rows.train, ~held_out), (rows.valid, held_out)]
-        evidence = [_evidence(moments, part, chosen) for part, chosen in parts if chosen.any()]
+        evidence = [
+            _evidence(moments, part, at_positions(chosen, self.n_positions))
+            for part, chosen in parts
+            if chosen.any()
+        ]
         variance, measured, weight = map(np.vstack, zip(*evidence, strict=True))
         unit = np.exp(self.heads.heads["aleatoric"].loc)
-        return NoiseMap.fit(unit, variance, measured, weight, with_slope=held_out)
+        return NoiseMap.fit(
+            unit, variance, measured, weight, with_slope=held_out, n_positions=self.n_positions
+        )
 
 
 class LikelihoodObjective(Objective):
     """The mean of y, and its residual noise, misfit included, by a likelihood of y."""
 
     @classmethod
-    def of(cls, train: Samples, likelihood: Likelihood) -> LikelihoodObjective:
+    def of(cls, train: Samples, likelihood: Likelihood, n_positions: int) -> LikelihoodObjective:
         """Take the scales from the training rows."""
-        alone = Objective.fit(train)
-        heads = _with_noise(train, alone.heads.heads["mean"].scale)
-        return cls(heads, LIKELIHOODS[likelihood], alone.n_replicates)
+        alone = Objective.fit(train, n_positions)
+        unit = alone.heads.heads["mean"].scale[::n_positions]
+        heads = _with_noise(train, unit, n_positions)
+        return cls(heads, LIKELIHOODS[likelihood], alone.n_replicates, n_positions)
 
     def noise_map(self, moments: Moments, rows: TrainingRows) -> NoiseMap:
         """Return the factor that gives the total the mean square of the validation residuals.
@@ -180,20 +152,26 @@ class LikelihoodObjective(Objective):
             return alone
         measured = ~np.isnan(rows.valid.y)
         enough = _tell_enough(
-            measured.sum(axis=0),
+            rows_with_any(measured, self.n_positions),
             "with a measurement",
             "For these targets the noise is left as the members say it. Hold out more rows.",
         )
         mean, spread, noise = moments(rows.valid.X)
         weight = measured * _row_weights(rows.valid)
-        residual = _weighted_mean((rows.valid.y - mean) ** 2 - spread, weight)
-        factor = residual / _weighted_mean(noise, weight)
+        residual = _pooled_mean((rows.valid.y - mean) ** 2 - spread, weight, self.n_positions)
+        factor = residual / _pooled_mean(noise, weight, self.n_positions)
         # Members may differ by nearly the whole residual, or more.
-        level = np.log(np.maximum(factor, SMALLEST_FACTOR))
-        return replace(alone, level=np.where(enough, level, 0.0))
+        level = np.where(enough, np.log(np.maximum(factor, SMALLEST_FACTOR)), 0.0)
+        return replace(alone, level=at_positions(level, self.n_positions))
 
 
-def objective(aleatoric: Aleatoric | None, likelihood: Likelihood, train: Samples) -> Objective:
+def objective(
+    aleatoric: Aleatoric | None,
+    likelihood: Likelihood,
+    train: Samples,
+    nets: Sequence[NeuralNet] = (),
+    n_positions: int = 1,
+) -> Objective:
     """Return what members learn on the training rows.
 
     Parameters
@@ -204,14 +182,26 @@ def objective(aleatoric: Aleatoric | None, likelihood: Likelihood, train: Sample
         Of y, for ``"heteroscedastic"``.
     train : Samples
         The training rows.
+    nets : sequence of skorch.NeuralNet, optional
+        Their criterion says whether they predict y or the logarithm of a rate of counts.
+    n_positions : int, default=1
+        Positions of profiles.
 
     Raises
     ------
     ValueError
-        If replicates are needed and there are none, or they have no spread.
+        If replicates are needed and there are none, or they have no spread; if rates are to be
+        predicted and y holds no counts, or with a noise beside them.
     """
+    rates = predicts_rates(nets)
+    if rates and aleatoric is not None:
+        raise ValueError(
+            f"aleatoric={aleatoric!r} cannot be learned beside rates: the criterion "
+            f"{nets[0].criterion.__name__} is itself a likelihood of y, which says how far counts "
+            "are spread. Set aleatoric=None, or leave the net's criterion at MSELoss."
+        )
     if aleatoric == "replicates":
-        return ReplicateObjective.fit(train)
+        return ReplicateObjective.fit(train, n_positions)
     if train.replicates is not None:
         warnings.warn(
             f"The replicates are not used by aleatoric={aleatoric!r}. To learn the noise from "
@@ -220,8 +210,8 @@ def objective(aleatoric: Aleatoric | None, likelihood: Likelihood, train: Sample
             stacklevel=4,
         )
     if aleatoric == "heteroscedastic":
-        return LikelihoodObjective.of(train, likelihood)
-    return Objective.fit(train)
+        return LikelihoodObjective.of(train, likelihood, n_positions)
+    return mean_objective(train, nets, n_positions)
 
 
 def check_noise_parameters(aleatoric: Any, likelihood: Any, noise_of: Any) -> None:
@@ -252,9 +242,10 @@ def warn_of_unused_parameters(aleatoric: Any, likelihood: Any, noise_of: Any) ->
             )
 
 
-def _with_noise(train: Samples, unit: Array) -> Heads:
+def _with_noise(train: Samples, unit: Array, n_positions: int) -> Heads:
     """Return heads for the mean and for a noise of about ``unit``, learned as its logarithm."""
-    mean = Heads.fit({"mean": train.y}, train.weight)
+    mean = Heads.fit({"mean": train.y}, train.weight, n_positions=n_positions)
+    unit = at_positions(unit, n_positions)
     noise = Head(LogVariance.relative_to(unit), 2 * np.log(unit), np.ones_like(unit))
     return Heads({**mean.heads, "aleatoric": noise}, mean.n_targets)
 
@@ -310,6 +301,11 @@ def _weighted_mean(values: Array, weight: Array) -> Array:
     sums = np.where(weight > 0, weight * values, 0.0).sum(axis=0)
     mean: Array = np.divide(sums, total, out=np.full(len(total), np.nan), where=total > 0)
     return mean
+
+
+def _pooled_mean(values: Array, weight: Array, n_positions: int) -> Array:
+    """Return the mean of every target over rows and positions of positive weight."""
+    return _weighted_mean(pooled(values, n_positions), pooled(weight, n_positions))
 
 
 def harmonic_mean(n_replicates: Array, weight: Array) -> Array:

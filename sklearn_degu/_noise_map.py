@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import GammaRegressor
 
+from sklearn_degu._positions import at_positions, pooled
 from sklearn_degu.uncertainty import Array
 
 # Draws the slope of a NoiseMap towards 1, as if it were known to 0.3 beforehand.
@@ -49,6 +50,7 @@ class NoiseMap:
         weight: Array,
         *,
         with_slope: NDArray[np.bool_],
+        n_positions: int = 1,
     ) -> NoiseMap:
         """Fit the map to sample variances, by their gamma likelihood.
 
@@ -61,16 +63,20 @@ class NoiseMap:
         measured, weight : ndarray of shape (n, n_targets)
             Sample variance of the replicates, and its weight, 0 where there is none.
         with_slope : ndarray of bool of shape (n_targets,)
-            Whether to fit the slope too, which is drawn towards 1.
+            Whether to fit the slope too, which is drawn towards 1; of profiles one for all
+            positions of a target.
+        n_positions : int, default=1
+            Positions of profiles, which share the map.
         """
-        relative = np.log(variance / unit)
+        relative, ratio, weight = (
+            pooled(columns, n_positions)
+            for columns in (np.log(variance / unit), measured / variance, weight)
+        )
         fits = [
-            _log_linear(
-                relative[rows, t], (measured / variance)[rows, t], weight[rows, t], with_slope[t]
-            )
+            _log_linear(relative[rows, t], ratio[rows, t], weight[rows, t], with_slope[t])
             for t, rows in enumerate((weight > 0).T)
         ]
-        level, extra = np.array(fits).T
+        level, extra = at_positions(np.array(fits).T, n_positions)
         return cls(unit, level, 1 + extra)
 
     @classmethod

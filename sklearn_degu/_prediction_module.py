@@ -14,16 +14,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from sklearn_degu._links import Identity, Link, LogRate, LogVariance, SoftplusDeviation
 from sklearn_degu._noise_map import NoiseMap
 from sklearn_degu.nets.evidential import NormalInverseGamma
-from sklearn_degu.uncertainty import (
-    Head,
-    Heads,
-    Identity,
-    Link,
-    LogVariance,
-    SoftplusDeviation,
-)
+from sklearn_degu.uncertainty import Head, Heads
 
 # Softplus is computed as written up to here, beyond which it is linear in float64.
 _SOFTPLUS_THRESHOLD = 40.0
@@ -37,8 +31,8 @@ class PredictionModule(nn.Module):
     Parameters
     ----------
     nets : sequence of torch.nn.Module
-        Modules that map X to outputs of shape (n, k); copies of them are kept, which share their
-        weights.
+        Modules that map X to outputs of shape (n, k) or (n, k, n_positions); copies of them are
+        kept, which share their weights.
     readout : torch.nn.Module
         Maps the outputs of all nets side by side to the predictions side by side.
     names : tuple of str
@@ -72,7 +66,7 @@ class PredictionModule(nn.Module):
 
     def forward(self, X: Tensor) -> dict[str, Tensor]:
         """Return predictions of shape (n, n_targets) by name, in y's units."""
-        outputs = torch.cat([net(X) for net in self.nets], dim=1)
+        outputs = torch.cat([net(X).flatten(1) for net in self.nets], dim=1)
         predictions = self.readout(outputs).split(self.n_targets, dim=1)
         return dict(zip(self.names, predictions, strict=True))
 
@@ -249,9 +243,18 @@ class _SoftplusOfOutput(nn.Module):
         )
 
 
+class _RateOfLogRate(nn.Module):
+    """:meth:`LogRate.inverse` in torch."""
+
+    def forward(self, output: Tensor) -> Tensor:
+        return torch.exp(output)
+
+
 def _inverse_link(link: Link) -> nn.Module:
     if isinstance(link, Identity):
         return nn.Identity()
+    if isinstance(link, LogRate):
+        return _RateOfLogRate()
     if isinstance(link, LogVariance):
         return _DeviationOfLogVariance(link)
     if isinstance(link, SoftplusDeviation):

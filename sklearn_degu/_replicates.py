@@ -21,7 +21,7 @@ def check_replicates(replicates: Any, y: Array, name: str) -> Array | None:
     Parameters
     ----------
     replicates : array-like or None
-        As passed to ``fit``.
+        As passed to ``fit``; of profiles, with their two axes or flattened.
     y : ndarray of shape (n, n_targets)
         The targets, NaN where missing.
     name : str
@@ -36,6 +36,8 @@ def check_replicates(replicates: Any, y: Array, name: str) -> Array | None:
         return None
     checked: Array = as_floats(replicates, "replicates", finite="allow-nan")
     n_rows, n_targets = y.shape
+    if checked.ndim == 4 and checked.shape[1] * checked.shape[2] == n_targets:
+        checked = checked.reshape(len(checked), n_targets, checked.shape[3])
     if checked.ndim == 2 and n_targets == 1:
         checked = checked[:, np.newaxis]
     if checked.ndim != 3 or checked.shape[:2] != y.shape:

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from skorch import NeuralNet
 
-from sklearn_degu._base import NeuralRegressor
+from sklearn_degu._base import NeuralRegressor, layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
 from sklearn_degu._inputs import Samples, check_fit_data, compute_dtype
-from sklearn_degu._noise import Objective
+from sklearn_degu._objectives import Objective, mean_objective
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.checkpoints import Checkpoint
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
@@ -125,8 +125,8 @@ class SingleNetRegressor(NeuralRegressor):
         check_net(net)
         samples = check_fit_data(self, X, y, sample_weight, groups, sequences=is_sequence_net(net))
         given = GivenRows(X_val, y_val, sample_weight_val)
-        self._y_ndim = np.asarray(y).ndim
-        data = {**samples._asdict(), **given._asdict()}
+        positions = self._read_layout(y, [net], y_val)
+        data = {**samples._asdict(), **given._asdict(), **layout(positions)}
         with checkpoint_folder(self, data, self._drawn_seeds) as folder:
             return self._fit(samples, given, net, folder)
 
@@ -135,8 +135,10 @@ class SingleNetRegressor(NeuralRegressor):
     ) -> Self:
         validation_seed, seed, self._prediction_seed = folder.seeds
         rows = training_rows(self, samples, self.validation, validation_seed, given, folder)
-        rows.check_measured()
-        learned = replace(Objective.fit(rows.train), loss=self._loss)
+        rows.check_measured(self._n_positions or 1)
+        learned = mean_objective(rows.train, [net], self._n_positions or 1)
+        if not issubclass(learned.loss, self._loss):
+            learned = replace(learned, loss=self._loss)
         self.net_ = self._trained(net, learned, rows, seed, folder.checkpoint("net"))
         self.history_ = tidy_history([self.net_])
         self.validation_indices_ = rows.indices
@@ -165,8 +167,9 @@ class SingleNetRegressor(NeuralRegressor):
             n_outputs=learned.loss.outputs_a_column * n_targets,
             input_shape=self.input_shape_,
             validated=rows.valid is not None,
+            n_positions=self._n_positions,
             loss=learned.loss,
-            loss_params=self._loss_params(),
+            loss_params={**learned.loss_params, **self._loss_params()},
         )
         self._check_configured(configured)
         train, dtype = learned.rows(rows.train), compute_dtype(rows.train.X)

@@ -11,7 +11,7 @@ from sklearn_degu._numbers import as_floats
 
 
 def check_training_targets(y: Any) -> NDArray[np.float64]:
-    """Return targets of shape (n, n_targets), NaN where missing.
+    """Return targets of shape (n, n_targets), NaN where missing; profiles flattened.
 
     Raises
     ------
@@ -33,7 +33,9 @@ def check_training_targets(y: Any) -> NDArray[np.float64]:
 
 
 def check_measurements(y: Any) -> NDArray[np.float64]:
-    """Return measurements as numbers, of shape (n,) or (n, n_targets); NaN where missing.
+    """Return measurements as numbers, of the shape that they have; NaN where missing.
+
+    That is (n,), (n, n_targets), or for profiles (n, n_targets, n_positions).
 
     Raises
     ------
@@ -43,10 +45,13 @@ def check_measurements(y: Any) -> NDArray[np.float64]:
         If it has another shape, no rows, or infinite or too large values.
     """
     checked = as_floats(y, "y", finite="allow-nan")
-    if checked.ndim > 2:
+    if checked.ndim > 3:
         raise ValueError(
-            f"y must have shape (n_samples,) or (n_samples, n_targets), got {checked.shape}."
+            "y must have shape (n_samples,), (n_samples, n_targets) or, for profiles, (n_samples, "
+            f"n_targets, n_positions), got {checked.shape}."
         )
+    if checked.size == 0:
+        raise ValueError(f"y has shape {checked.shape}: it holds no target.")
     return checked
 
 

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from sklearn_degu._checkpoint_folder import CheckpointFolder
 from sklearn_degu._inputs import Samples, check_more_rows
+from sklearn_degu._positions import rows_with_any
 from sklearn_degu._splitting import HoldOut, Split
 
 # A standard deviation is calibrated on no fewer rows: one from 20 Gaussian residuals is itself
@@ -73,9 +74,10 @@ class TrainingRows(NamedTuple):
     valid: Samples | None
     indices: NDArray[np.intp] | None
 
-    def check_measured(self) -> None:
-        """Raise if the training rows hold no measurement of a target."""
-        unmeasured = np.flatnonzero(np.isnan(self.train.y).all(axis=0))
+    def check_measured(self, n_positions: int = 1) -> None:
+        """Raise if the training rows hold no measurement of a target, at any position."""
+        measured = rows_with_any(~np.isnan(self.train.y), n_positions)
+        unmeasured = np.flatnonzero(measured == 0)
         if len(unmeasured):
             raise ValueError(
                 f"Target {unmeasured[0]} of y has no measurement in the {len(self.train.y)} "

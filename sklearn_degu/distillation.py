@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, check_memory
 from skorch import NeuralNet
 from torch import nn
 
-from sklearn_degu._base import NeuralRegressor
+from sklearn_degu._base import NeuralRegressor, layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
 from sklearn_degu._inputs import (
     Samples,
@@ -39,6 +39,7 @@ from sklearn_degu.augmentation.policy import edited_copy
 from sklearn_degu.ensemble import EnsembleRegressor, fingerprint
 from sklearn_degu.nets.averaging import WeightAverage
 from sklearn_degu.nets.configure import check_net, configure, has_callback, is_sequence_net
+from sklearn_degu.nets.count_losses import predicts_rates, with_squared_error
 from sklearn_degu.nets.data import InMemoryBatches, Rows
 from sklearn_degu.nets.fine_tuning import (
     check_fine_tuning,
@@ -142,7 +143,7 @@ class DistilledRegressor(NeuralRegressor):
         deviation is that which the teacher's ``noise_of`` named at fit: the student has learned
         it, and ``teacher__noise_of`` has no effect before the next fit.
     n_outputs_ : int
-        Number of targets.
+        Number of targets; of profiles, number of targets times positions.
     input_shape_ : tuple of int
         Shape of a sample.
     n_features_in_ : int
@@ -161,8 +162,10 @@ class DistilledRegressor(NeuralRegressor):
     student taught on the training rows learns little more than one member knows. Hence
     ``augment``, and ``X_unlabeled`` for further rows of the user's own.
 
-    The student's deviations are scaled to have the teacher's mean over the validation rows, or,
-    with fewer than 20 of these, over the rows that the student learned on.
+    Of a teacher that predicts rates of counts, the student learns their logarithms.
+
+    The student's deviations, and rates, are scaled to have the teacher's mean over the validation
+    rows, or, with fewer than 20 of these, over the rows that the student learned on.
 
     References
     ----------
@@ -290,7 +293,8 @@ class DistilledRegressor(NeuralRegressor):
         samples = check_fit_data(
             self, X, y, sample_weight, groups, sequences=_reads_sequences(teacher)
         )
-        self._y_ndim = np.asarray(y).ndim
+        nets = teacher.nets() if self.student is None else [*teacher.nets(), self.student]
+        positions = self._read_layout(y, nets, y_val)
         self.n_outputs_ = samples.y.shape[1]
         unlabeled = samples.X[:0]
         if X_unlabeled is not None:
@@ -300,7 +304,7 @@ class DistilledRegressor(NeuralRegressor):
             **{"X": X, "y": y, "sample_weight": sample_weight},
             **{"replicates": replicates, "groups": groups, **given._asdict()},
         }
-        decisive = {**data, **samples._asdict(), "X_unlabeled": unlabeled}
+        decisive = {**data, **samples._asdict(), "X_unlabeled": unlabeled, **layout(positions)}
         if isinstance(self.teacher, FrozenEstimator):
             self._check_frozen(teacher)
             if self.checkpoint_dir is not None:
@@ -354,12 +358,20 @@ class DistilledRegressor(NeuralRegressor):
         lessons = Lessons(teaching, rows.train, unlabeled, plan, seed)
         X, labels = lessons.reference
         weight = None if lessons.weight is None else lessons.weight[: len(X)]
-        self._heads = Heads.fit(labels, weight, self.target, self.head_weights)
+        self._heads = Heads.fit(
+            labels,
+            weight,
+            self.target,
+            self.head_weights,
+            n_positions=self._n_positions or 1,
+            mean_link=self.teacher_._heads[0].heads["mean"].link,
+        )
         student = configure(
             self._student_net(self.teacher_),
             n_outputs=self._heads.n_outputs,
             input_shape=self.input_shape_,
             validated=rows.valid is not None,
+            n_positions=self._n_positions,
             **self._loss(plan),
         )
         first, dtype = lessons.rows(self._heads), compute_dtype(rows.train.X)
@@ -399,7 +411,7 @@ class DistilledRegressor(NeuralRegressor):
         X, labels = lessons.reference
         if valid is not None and len(valid[0].X) >= MIN_VALIDATION:
             X, labels = valid[0].X, valid[1]
-        self._heads = self._heads.unbiased(forward(student, X), labels)
+        self._heads = self._heads.unbiased(forward(student, X), labels, self._n_positions or 1)
         return student
 
     def _initial(
@@ -410,7 +422,9 @@ class DistilledRegressor(NeuralRegressor):
             return None
         fresh = clone(student)
         initialize(fresh, train, Seeds(seed), dtype)
-        return warm_weights(fresh, self.teacher_.estimators_[0], self.n_outputs_)
+        # Of a net for profiles an output is one at all positions.
+        n_outputs = fresh.get_params_for("module")["n_outputs"] // len(self._heads.heads)
+        return warm_weights(fresh, self.teacher_.estimators_[0], n_outputs)
 
     def _clean_lessons(
         self,
@@ -494,6 +508,8 @@ class DistilledRegressor(NeuralRegressor):
         if self.student is not None:
             return self.student
         net = clone(teacher.nets()[0])
+        if predicts_rates([net]):
+            net = with_squared_error(net)
         if net.callbacks != "disable" and not has_callback(net, WeightAverage):
             average = ("weight_average", WeightAverage())
             net.set_params(callbacks=[average, *(net.callbacks or [])])
@@ -531,6 +547,12 @@ class DistilledRegressor(NeuralRegressor):
             self._check_sampling()
         if self.student is not None:
             check_net(self.student)
+            if predicts_rates([self.student]):
+                raise ValueError(
+                    f"The student has the criterion {self.student.criterion.__name__}, a "
+                    "likelihood of counts, but learns what the teacher says: of one that predicts "
+                    "rates their logarithms. Leave the student's criterion at MSELoss."
+                )
         teacher = self.teacher
         if isinstance(teacher, FrozenEstimator):
             teacher = teacher.estimator
@@ -542,6 +564,18 @@ class DistilledRegressor(NeuralRegressor):
 
     def _check_student(self, teacher: EnsembleRegressor, plan: Plan, *, validated: bool) -> None:
         """Raise, before the teacher is trained, what would hinder the student."""
+        if self.labels == "measured" and predicts_rates(teacher.nets()):
+            raise ValueError(
+                "labels='measured' has the student stop on measured y, but this one learns "
+                "logarithms of rates, and those of measured counts of 0 are not finite. Leave "
+                "labels at 'teacher'."
+            )
+        if self.n_sampled_members == 1 and predicts_rates(teacher.nets()):
+            raise ValueError(
+                "n_sampled_members=1 has the student's own errors stand for the disagreement of "
+                "members, but it learns logarithms of rates, whose errors are none of rates. Set "
+                "n_sampled_members to 2 or more."
+            )
         if self.labels == "measured" and not validated:
             raise ValueError(
                 "labels='measured' says what the student is stopped on, but there are no "
@@ -552,6 +586,7 @@ class DistilledRegressor(NeuralRegressor):
             n_outputs=(1 + len(_components(teacher))) * self.n_outputs_,
             input_shape=self.input_shape_,
             validated=validated,
+            n_positions=self._n_positions,
         )
         if plan.changes and student.iterator_train is not InMemoryBatches:
             raise ValueError(

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from torch import nn
 
-from sklearn_degu._base import NeuralRegressor, check_finite
+from sklearn_degu._base import NeuralRegressor, check_finite, layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
 from sklearn_degu._inputs import Samples, check_fit_data, check_predict_data, compute_dtype
 from sklearn_degu._named_nets import NamedNetsMixin
@@ -27,23 +27,24 @@ from sklearn_degu._noise import (
     Aleatoric,
     Likelihood,
     NoiseOf,
-    Objective,
     check_noise_parameters,
     harmonic_mean,
     objective,
     warn_of_unused_parameters,
 )
 from sklearn_degu._noise_map import NoiseMap
+from sklearn_degu._objectives import Objective
 from sklearn_degu._prediction_module import EnsembleReadout, PredictionModule
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.augmented import check_augment, check_edits
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
+from sklearn_degu.nets.count_losses import predicts_rates
 from sklearn_degu.nets.fine_tuning import (
     check_fine_tuning,
     fine_tuning_net,
     with_both_histories,
 )
-from sklearn_degu.nets.prediction import forward, warn_if_constant
+from sklearn_degu.nets.prediction import forward, output_shape, warn_if_constant
 from sklearn_degu.nets.progress import tidy_history
 from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.nets.strategies import Strategy, check_strategy, train_members
@@ -149,7 +150,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         their numbers in the training rows, because the variance of a mean of r replicates is
         1/r of theirs and it is 1/r that averages; else 1.
     n_outputs_ : int
-        Number of targets.
+        Number of targets; of profiles, number of targets times positions.
     input_shape_ : tuple of int
         Shape of a sample.
     n_features_in_ : int
@@ -164,7 +165,15 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     Notes
     -----
     y may have several columns and may hold NaN where a target was not measured: such entries
-    are left out of the loss and of :meth:`score`. The epistemic deviation has ``ddof=0``.
+    are left out of the loss and of :meth:`score`. All positions of a profile share the scale of
+    their target, and the map of its noise.
+
+    A net whose criterion is a likelihood of counts (``torch.nn.PoissonNLLLoss`` or
+    :class:`~sklearn_degu.nets.MultinomialCountLoss`) predicts logarithms of rates, relative to
+    the mean rate of their target. y must then not be negative; predictions are rates, in y's
+    units. The loss is in units of the mean rate.
+
+    The epistemic deviation has ``ddof=0``.
 
     The noise of the whole ensemble follows from the law of total variance: the members' variances
     are averaged, not their deviations, and ``total**2 = epistemic**2 + aleatoric**2``.
@@ -245,12 +254,17 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             (n_samples, 4, length). uint8, int8 and bool keep their size in memory and are
             computed in float32, as are float32 and one-hot sequences of any type; everything else
             is computed in float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets. NaN is a missing measurement; a row needs at least one.
+        y : array-like of shape (n_samples,), (n_samples, n_targets) or \
+                (n_samples, n_targets, n_positions)
+            Targets. NaN is a missing measurement; a row needs at least one. Profiles, with three
+            axes, need a net that takes ``n_positions``, such as ``recipes.profile_net()``; of
+            their flattened view (n_samples, n_targets * n_positions) the net says the positions,
+            ``module__n_positions``, and predictions are flattened too.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
         replicates : array-like of shape (n_samples, n_replicates) or \
-                (n_samples, n_targets, n_replicates), optional
+                (n_samples, n_targets, n_replicates), of profiles \
+                (n_samples, n_targets, n_positions, n_replicates), optional
             The measurements that y is the mean of, in y's units, for
             ``aleatoric="replicates"``; NaN where missing. fit warns if y cannot be their mean.
         groups : array-like of shape (n_samples,), optional
@@ -290,8 +304,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
             replicates=replicates,
         )
         given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
-        self._y_ndim = np.asarray(y).ndim
-        data = {**samples._asdict(), **given._asdict()}
+        positions = self._read_layout(y, nets, y_val)
+        data = {**samples._asdict(), **given._asdict(), **layout(positions)}
         with checkpoint_folder(self, data, self._drawn_seeds) as folder:
             return self._fit(samples, given, nets, strategy, folder)
 
@@ -305,14 +319,18 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
     ) -> EnsembleRegressor:
         validation_seed, *seeds = folder.seeds
         rows = training_rows(self, samples, self.validation, validation_seed, given, folder)
-        rows.check_measured()
-        learned = objective(self.aleatoric, self.likelihood, rows.train)
+        positions = self._n_positions
+        rows.check_measured(positions or 1)
+        learned = objective(
+            self.aleatoric, self.likelihood, rows.train, nets, n_positions=positions or 1
+        )
         configured = [
             configure(
                 nets[i % len(nets)],
                 n_outputs=learned.heads.n_outputs,
                 input_shape=self.input_shape_,
                 validated=rows.valid is not None,
+                n_positions=positions,
                 loss=learned.loss,
                 loss_params=learned.loss_params,
             )
@@ -346,8 +364,9 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         Parameters
         ----------
         members : sequence of skorch.NeuralNet or EnsembleRegressor
-            Fitted nets whose outputs are y in its own units, or fitted ensembles, all of whose
-            members are taken.
+            Fitted nets whose outputs are y in its own units (or, with a likelihood of counts for
+            their criterion, logarithms of its rates), or fitted ensembles, all of whose members
+            are taken.
         input_shape : tuple of int, optional
             Shape of a sample, such as ``(4, 249)``. Needed for nets; ensembles know it.
 
@@ -394,6 +413,7 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         ensemble.n_replicates_ = harmonic_mean(of_members, np.ones_like(of_members))
         ensemble._noise_map = NoiseMap.mean([part._noise_map for part in parts], n_members)
         ensemble.input_shape_ = first.input_shape_
+        ensemble._n_positions = first._n_positions
         ensemble.n_features_in_ = math.prod(first.input_shape_)
         ensemble.history_ = tidy_history(nets)
         ensemble._seen_rows = np.unique(np.concatenate([part._seen_rows for part in parts]))
@@ -413,7 +433,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
 
         Returns
         -------
-        y : ndarray of shape (n_estimators, n_samples) or (n_estimators, n_samples, n_targets)
+        y : ndarray of shape (n_estimators, n_samples), (n_estimators, n_samples, n_targets) or \
+                (n_estimators, n_samples, n_targets, n_positions)
             Predicted means in y's units.
         """
         check_is_fitted(self)
@@ -447,10 +468,24 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         return PredictionModule(modules, readout, names, self.n_outputs_)
 
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
+        return self._moments_of(X, lambda values: values)
+
+    def _sum_moments(
+        self, X: ArrayLike, sums: Callable[[Array], Array]
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return mean and variances of sums over columns, whose noise is independent."""
+        rows = check_predict_data(self, X)
+        mean, variances = self._moments_of(rows, sums)
+        check_finite(mean.reshape(len(mean), -1), rows)
+        return mean, variances
+
+    def _moments_of(
+        self, X: NDArray[Any], sums: Callable[[Array], Array]
+    ) -> tuple[Array, dict[str, Array]]:
         # It can be set after the fit.
         check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
-        mean, spread, noise = self._moments(X)
-        return mean, self._variances(spread, noise)
+        mean, spread, noise = self._moments(X, sums)
+        return mean, self._variances(spread, noise, sums)
 
     def _sampled_moments(
         self, X: NDArray[Any], n_members: int, generator: np.random.Generator
@@ -474,24 +509,30 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         spread = unbiased * (len(self.estimators_) - 1) / len(self.estimators_)
         return means.mean(axis=0), self._variances(spread, noise.mean(axis=0))
 
-    def _variances(self, spread: Array, noise: Array) -> dict[str, Array]:
+    def _variances(
+        self, spread: Array, noise: Array, sums: Callable[[Array], Array] = lambda values: values
+    ) -> dict[str, Array]:
         """Return the variance of each component, from what the members say."""
-        noise = self._noise_map(noise)
-        if self.noise_of == "mean":
-            noise = noise / self.n_replicates_
-        variances = {"epistemic": spread, "aleatoric": noise}
+        variances = {"epistemic": spread}
+        if "aleatoric" in self.uncertainty_kinds_:
+            n_replicates = self.n_replicates_ if self.noise_of == "mean" else 1.0
+            variances["aleatoric"] = sums(self._noise_map(noise) / n_replicates)
         return {kind: variances[kind] for kind in self.uncertainty_kinds_ if kind != "total"}
 
-    def _moments(self, X: NDArray[Any]) -> tuple[Array, Array, Array]:
+    def _moments(
+        self, X: NDArray[Any], sums: Callable[[Array], Array] = lambda values: values
+    ) -> tuple[Array, Array, Array]:
         """Return mean and variance of the members' means, and the mean of their noise variances.
 
-        Streams over the members: memory does not grow with their number.
+        Means are summed over columns first. Streams over the members: memory does not grow with
+        their number.
         """
         mean, squares, noise = np.zeros(()), np.zeros(()), np.zeros(())
         for count, member in enumerate(self._members(X), start=1):
-            deviation = member["mean"] - mean
+            predicted = sums(member["mean"])
+            deviation = predicted - mean
             mean = mean + deviation / count
-            squares = squares + deviation * (member["mean"] - mean)
+            squares = squares + deviation * (predicted - mean)
             noise = noise + (member.get("aleatoric", np.zeros(())) ** 2 - noise) / count
         return mean, squares / len(self.estimators_), noise
 
@@ -642,12 +683,15 @@ def _fitted_part(
     ensemble.estimators_ = [member]
     ensemble.input_shape_ = tuple(input_shape)
     try:
-        n_outputs = forward(member, np.zeros((1, *input_shape), dtype=np.float32)).shape[1]
+        shape = output_shape(member, tuple(input_shape))
     except RuntimeError as error:
         raise ValueError(
             f"A member cannot read samples of input_shape={tuple(input_shape)}: {error}"
         ) from error
+    n_outputs = math.prod(shape[1:])
+    ensemble._n_positions = shape[2] if len(shape) == 3 else None
     ensemble.n_replicates_ = np.ones(n_outputs)
     ensemble._noise_map = NoiseMap.identity(n_outputs)
     ensemble._seen_rows = np.empty(0, dtype=np.uint64)
-    return ensemble._assemble([Heads.unscaled_mean(n_outputs)], y_ndim=1 if n_outputs == 1 else 2)
+    heads = Heads.unscaled_mean(n_outputs, rates=predicts_rates([member]))
+    return ensemble._assemble([heads], y_ndim=1 if shape == (1, 1) else len(shape))

@@ -221,6 +221,11 @@ class RecalibratedRegressor(CalibratedRegressor):
     def _errors(self, rows: CalibrationRows) -> list[Errors]:
         """Return the errors of the fitted estimator, target by target."""
         mean, std = predict_with_std(self.estimator_, rows.X, self.kind)
+        if np.ndim(rows.y) == 3 and np.shape(rows.y) != mean.shape:
+            raise ValueError(
+                f"y has shape {np.shape(rows.y)}, but the estimator predicts {mean.shape} for "
+                "these rows."
+            )
         weight = check_weight(rows.sample_weight, len(mean))
         counted = weight > 0
         measured, mean, std = check_gaussians(

@@ -138,8 +138,11 @@ def profile_net(**params: Any) -> InMemoryNet:
     DEGU's own profile model and its training are not published; these are those of BPNet's
     published configuration (Avsec et al., Nature Genetics 53, 2021).
 
-    The estimators take no profiles yet: fit it as a skorch net, ``net.fit(X, y)`` with X of float32
-    and y of shape (n, n_outputs, n_positions).
+    With y of shape (n, n_targets, n_positions) the estimators set ``module__n_positions``; y
+    flattened to two axes needs it set here. For counts take
+    ``criterion=sklearn_degu.nets.MultinomialCountLoss`` or ``torch.nn.PoissonNLLLoss``. At the
+    constant learning rate of the publication validation losses of sparse counts jump, those of
+    totals above all: :class:`~sklearn_degu.nets.OneCycle` among the ``callbacks`` steadies them.
 
     Parameters
     ----------

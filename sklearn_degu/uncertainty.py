@@ -1,7 +1,8 @@
 """Heads: how the outputs of a net become a mean and its uncertainties, and back.
 
-A net has one output for every head and target. This module alone knows their order: all targets
-of the first head, then all of the second. Heads are trained standardised, each output to mean 0
+A net has one output for every head and target, and of profiles for every position. This module
+alone knows their order: all targets of the first head, each with its positions, then all of the
+second. Heads are trained standardised, each output to mean 0
 and deviation 1 over the training rows, so that a log-variance near -5 and an activity near 0
 weigh alike in the loss; predictions are scaled back to y's units.
 """
@@ -10,10 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sklearn_degu._links import (
+    DEVIATION_FLOOR,
+    Identity,
+    Link,
+    LogRate,
+    LogVariance,
+    SoftplusDeviation,
+)
+from sklearn_degu._positions import at_positions, pooled, pooled_weight
 
 Array = NDArray[np.float64]
 Kind = Literal["epistemic", "aleatoric", "total"]
@@ -21,88 +32,6 @@ UncertaintyTarget = Literal["log_var", "std"]
 
 # What a net may predict for every target.
 HEADS = ("mean", "epistemic", "aleatoric")
-
-# The smallest standard deviation that a head can say, as a fraction of the mean deviation that
-# it was trained on: members may agree exactly, and the logarithm of zero must not happen.
-DEVIATION_FLOOR = 1e-3
-
-
-class Link(Protocol):
-    """A strictly monotone map between a quantity in y's units and an unbounded output."""
-
-    def forward(self, value: Array) -> Array:
-        """Map from y's units."""
-
-    def inverse(self, output: Array) -> Array:
-        """Map back to y's units."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The mean is learned as it is."""
-
-    def forward(self, value: Array) -> Array:
-        """Return the value."""
-        return value
-
-    def inverse(self, output: Array) -> Array:
-        """Return the output."""
-        return output
-
-
-@dataclass(frozen=True)
-class LogVariance:
-    """A standard deviation learned as the logarithm of its square.
-
-    Attributes
-    ----------
-    floor : ndarray of shape (n_targets,)
-        Smallest deviation.
-    """
-
-    floor: Array
-
-    def forward(self, value: Array) -> Array:
-        """Map a deviation to its log-variance."""
-        log_var: Array = 2 * np.log(np.maximum(value, self.floor))
-        return log_var
-
-    def inverse(self, output: Array) -> Array:
-        """Map a log-variance to its deviation, which is positive."""
-        std: Array = np.maximum(np.exp(0.5 * output), self.floor)
-        return std
-
-    @classmethod
-    def relative_to(cls, unit: Array) -> LogVariance:
-        """Return the link for deviations of about ``unit``."""
-        return cls(DEVIATION_FLOOR * unit)
-
-
-@dataclass(frozen=True)
-class SoftplusDeviation:
-    """A standard deviation learned through softplus: linear where large, positive everywhere.
-
-    Attributes
-    ----------
-    floor : ndarray of shape (n_targets,)
-        Smallest deviation.
-    unit : ndarray of shape (n_targets,)
-        The deviation at which softplus bends: the mean over the training rows.
-    """
-
-    floor: Array
-    unit: Array
-
-    def forward(self, value: Array) -> Array:
-        """Map a deviation to the output whose softplus it is."""
-        ratio = np.maximum(value, self.floor) / self.unit
-        output: Array = ratio + np.log(-np.expm1(-ratio))
-        return output
-
-    def inverse(self, output: Array) -> Array:
-        """Map an output to a deviation, which is positive."""
-        std: Array = np.maximum(self.unit * np.logaddexp(0.0, output), self.floor)
-        return std
 
 
 @dataclass(frozen=True)
@@ -128,9 +57,14 @@ class Head:
     loss_weight: float = 1.0
 
     @classmethod
-    def fit(cls, link: Link, labels: Array, sample_weight: Array | None) -> Head:
+    def fit(
+        cls, link: Link, labels: Array, sample_weight: Array | None, n_positions: int = 1
+    ) -> Head:
         """Take loc and scale from labels of shape (n, n_targets), NaN where missing."""
-        return cls(link, *weighted_moments(link.forward(labels), sample_weight))
+        linked = pooled(link.forward(labels), n_positions)
+        moments = weighted_moments(linked, pooled_weight(sample_weight, n_positions))
+        loc, scale = (at_positions(moment, n_positions) for moment in moments)
+        return cls(link, loc, scale)
 
     def encode(self, labels: Array) -> Array:
         """Map labels in y's units to training targets."""
@@ -163,6 +97,9 @@ class Heads:
         sample_weight: Array | None = None,
         target: UncertaintyTarget = "log_var",
         loss_weights: Mapping[str, float] | None = None,
+        *,
+        n_positions: int = 1,
+        mean_link: Link | None = None,
     ) -> Heads:
         """Take the scales of the heads from the labels of the training rows.
 
@@ -177,18 +114,26 @@ class Heads:
         loss_weights : dict of str to float, optional
             Weights of the heads in the loss, 1 where none is given; those of other heads are
             ignored.
+        n_positions : int, default=1
+            Positions of profiles, whose columns lie side by side and share their scale.
+        mean_link : Link, optional
+            How the mean is learned, by default as it is.
         """
         given = loss_weights or {}
         heads = {}
         for name, values in labels.items():
-            head = Head.fit(_link(name, values, target), values, sample_weight)
+            link = mean_link or Identity()
+            if name != "mean":
+                link = _deviation_link(values, target, n_positions)
+            head = Head.fit(link, values, sample_weight, n_positions)
             heads[name] = replace(head, loss_weight=float(given.get(name, 1.0)))
         return cls(heads, labels["mean"].shape[1])
 
     @classmethod
-    def unscaled_mean(cls, n_targets: int) -> Heads:
-        """Describe a net whose outputs are the mean in y's units."""
-        head = Head(Identity(), np.zeros(n_targets), np.ones(n_targets))
+    def unscaled_mean(cls, n_targets: int, *, rates: bool = False) -> Heads:
+        """Describe a net whose outputs are the mean in y's units, or logarithms of rates."""
+        link = LogRate.relative_to(np.ones(n_targets)) if rates else Identity()
+        head = Head(link, np.zeros(n_targets), np.ones(n_targets))
         return cls({"mean": head}, n_targets)
 
     @property
@@ -207,8 +152,8 @@ class Heads:
         """The kinds of uncertainty among the heads."""
         return tuple(name for name in self.heads if name != "mean")
 
-    def unbiased(self, outputs: Array, labels: Mapping[str, Array]) -> Heads:
-        """Return heads whose deviations have the right mean over some labelled rows.
+    def unbiased(self, outputs: Array, labels: Mapping[str, Array], n_positions: int = 1) -> Heads:
+        """Return heads whose deviations and rates have the right mean over some labelled rows.
 
         A net that has learned the mean of a logarithm predicts, transformed back, less than the
         mean: the smearing bias [1]_. The ratio of the means mends it, target by target.
@@ -219,6 +164,8 @@ class Heads:
             The net's outputs for the rows.
         labels : dict of str to ndarray of shape (n, n_targets)
             Their labels in y's units.
+        n_positions : int, default=1
+            Positions of profiles, which share the ratio.
 
         References
         ----------
@@ -227,13 +174,15 @@ class Heads:
         """
         predicted = self.decode(outputs)
         heads = dict(self.heads)
-        for kind in self.kinds:
-            head = heads[kind]
+        for name, head in self.heads.items():
+            if isinstance(head.link, Identity):
+                continue
             # Floored as they were learned: members may agree exactly, and a factor of zero
             # would leave a deviation of zero everywhere.
-            floored = head.link.inverse(head.link.forward(labels[kind]))
-            ratio = floored.mean(axis=0) / predicted[kind].mean(axis=0)
-            heads[kind] = replace(head, factor=head.factor * ratio)
+            floored = head.link.inverse(head.link.forward(labels[name]))
+            means = (pooled(x, n_positions).mean(axis=0) for x in (floored, predicted[name]))
+            ratio = at_positions(np.divide(*means), n_positions)
+            heads[name] = replace(head, factor=head.factor * ratio)
         return replace(self, heads=heads)
 
     def encode(self, labels: Mapping[str, Array]) -> Array:
@@ -272,11 +221,9 @@ class Heads:
         }
 
 
-def _link(name: str, labels: Array, target: UncertaintyTarget) -> Link:
-    if name == "mean":
-        return Identity()
-    unit = labels.mean(axis=0)
-    unit = np.where(unit > 0, unit, 1.0)
+def _deviation_link(labels: Array, target: UncertaintyTarget, n_positions: int) -> Link:
+    unit = pooled(labels, n_positions).mean(axis=0)
+    unit = at_positions(np.where(unit > 0, unit, 1.0), n_positions)
     if target == "log_var":
         return LogVariance.relative_to(unit)
     return SoftplusDeviation(DEVIATION_FLOOR * unit, unit)

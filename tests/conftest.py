@@ -36,6 +36,14 @@ def sequences(strings):
     return X, np.c_[X[:, 0].sum(axis=1) - X[:, 2, 3], X[:, 1].sum(axis=1)].astype(float)
 
 
+@pytest.fixture(scope="session")
+def counts(sequences):
+    """Return counts of shape (40, 2, 8) that depend on the base at each position and its target."""
+    X, _ = sequences
+    rates = np.stack([1 + 4 * X[:, 2, :8], 0.5 + 2 * X[:, 0, :8]], axis=1)
+    return np.random.default_rng(1).poisson(rates).astype(float)
+
+
 @pytest.fixture
 def heeds_ctrl_c():
     """Have Ctrl-C raise KeyboardInterrupt, though a shell may run Python in the background."""

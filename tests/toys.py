@@ -31,6 +31,24 @@ class TinyConv(nn.Module):
         return self.layers(x)
 
 
+class TinyProfile(nn.Module):
+    """A net for profiles, as a user would write one."""
+
+    draws_globally = False
+
+    def __init__(self, n_outputs, n_channels=4, seq_len=LENGTH, n_positions=None, width=4):
+        super().__init__()
+        self.n_positions = seq_len if n_positions is None else n_positions
+        self.layers = nn.Sequential(
+            nn.Conv1d(n_channels, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv1d(width, n_outputs, 3, padding=1),
+        )
+
+    def forward(self, x):
+        return self.layers(x)[..., : self.n_positions]
+
+
 class GlobalDropout(nn.Module):
     """A user's net whose dropout draws from torch's global generator."""
 
@@ -65,6 +83,11 @@ def tiny_net(module=MLP, net=InMemoryNet, **params):
 def tiny_conv_net(**params):
     """Return a net for sequences that trains in milliseconds."""
     return tiny_net(TinyConv, **{"lr": 0.01, "max_epochs": 2} | params)
+
+
+def tiny_profile_net(**params):
+    """Return a net for profiles that trains in milliseconds."""
+    return tiny_net(TinyProfile, **{"lr": 0.01, "max_epochs": 2} | params)
 
 
 def plain_skorch_net(module=MLP, **params):

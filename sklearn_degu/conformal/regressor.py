@@ -315,7 +315,8 @@ class ConformalRegressor(CalibratedRegressor):
     def _calibrated(self, score: BaseRegressionScore, levels: Levels, X: Any, y: Any) -> Conformity:
         rows, shape = predict_rows(self.estimator_, X, score, self.kind, self.likelihood_ratio)
         measured = check_targets(y)
-        if measured.reshape(len(measured), -1).shape != rows.mean.shape:
+        differs = measured.ndim == 3 and measured.shape != shape
+        if differs or measured.reshape(len(measured), -1).shape != rows.mean.shape:
             raise ValueError(
                 f"y has shape {measured.shape}, but the estimator predicts {shape} for these rows."
             )

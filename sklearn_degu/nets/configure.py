@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from sklearn_degu.nets.data import InMemoryBatches
 from sklearn_degu.nets.losses import HeadLoss, WeightedLoss
+from sklearn_degu.nets.positions import takes_positions
 
 _SEQUENCE_SIZES = ("n_channels", "seq_len")
 
@@ -36,6 +37,7 @@ def configure(
     n_outputs: int,
     input_shape: tuple[int, ...],
     validated: bool,
+    n_positions: int | None = None,
     loss: type[HeadLoss] = WeightedLoss,
     loss_params: dict[str, Any] | None = None,
 ) -> NeuralNet:
@@ -46,11 +48,14 @@ def configure(
     net : skorch.NeuralNet
         The user's net; it is not changed.
     n_outputs : int
-        Outputs that the module must have.
+        Outputs that the module must have, over all positions.
     input_shape : tuple of int
         Shape of one row.
     validated : bool
         Whether validation rows will be at hand in training.
+    n_positions : int, optional
+        Positions of the profiles, if the targets are profiles. A module that takes
+        ``n_positions`` has as many fewer ``n_outputs``, each of them at all positions.
     loss : class
         What the outputs are trained by: a loss around the net's own criterion, or a likelihood
         in its place.
@@ -69,7 +74,7 @@ def configure(
     check_net(net)
     _check_validation(net, validated)
     sized = clone(net)
-    sized.set_params(**_sizes(net, n_outputs, input_shape))
+    sized.set_params(**_sizes(net, n_outputs, input_shape, n_positions))
     sized.set_params(**_in_memory(net), **_criterion(net, loss), **_fused(net))
     sized.set_params(**{f"criterion__{name}": v for name, v in (loss_params or {}).items()})
     return sized
@@ -233,13 +238,18 @@ def _callbacks(net: NeuralNet) -> list[tuple[str, Any]]:
     return callbacks
 
 
-def _sizes(net: NeuralNet, n_outputs: int, input_shape: tuple[int, ...]) -> dict[str, int]:
+def _sizes(
+    net: NeuralNet, n_outputs: int, input_shape: tuple[int, ...], n_positions: int | None
+) -> dict[str, int]:
     """Return the ``module__`` sizes that the module takes, as the data have them."""
     sizes = {"n_outputs": n_outputs, "n_features": math.prod(input_shape)}
+    if n_positions is not None and takes_positions(net):
+        sizes |= {"n_outputs": n_outputs // n_positions, "n_positions": n_positions}
     if len(input_shape) == 2:
         sizes |= dict(zip(_SEQUENCE_SIZES, input_shape, strict=True))
     known = _module_parameters(net)
-    given = net.get_params_for("module")
+    # None is what a module takes for not set.
+    given = {k: v for k, v in net.get_params_for("module").items() if v is not None}
     for name, size in sizes.items():
         if given.get(name, size) != size:
             raise ValueError(

@@ -46,21 +46,31 @@ class HeadLoss(nn.Module):
     outputs_a_column: ClassVar[int] = 1
 
     def forward(self, prediction: Tensor, target: Target) -> Tensor:
-        """Return the weighted mean over predictions and targets of shape (n, k)."""
+        """Return the weighted mean over predictions and targets of shape (n, k).
+
+        Predicted profiles (n, outputs, positions) are read as flattened.
+        """
+        if prediction.ndim == 3:
+            prediction = prediction.flatten(1)
         y, weight = target if isinstance(target, (tuple, list)) else (target, None)
         expected = (len(y), self.outputs_a_column * y.shape[-1])
         if y.ndim != 2 or prediction.shape != expected:
             raise ValueError(
                 f"The net's output has shape {tuple(prediction.shape)}, but targets of shape "
-                f"{tuple(y.shape)} need {expected}. The module must return (n_samples, n_outputs)."
+                f"{tuple(y.shape)} need {expected}. The module must return (n_samples, n_outputs), "
+                "or profiles (n_samples, n_outputs, n_positions) if it takes n_positions."
             )
         if weight is not None and weight.shape != y.shape:
             raise ValueError(
                 f"The weights have shape {tuple(weight.shape)}, but must have that of the targets, "
                 f"{tuple(y.shape)}."
             )
-        loss = self.each(prediction, y)
+        loss = self.each_of(prediction, y, weight)
         return loss.mean() if weight is None else (loss * weight).sum() / weight.sum()
+
+    def each_of(self, prediction: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        """Return the loss of every row and column, for a loss that asks which are present."""
+        return self.each(prediction, y)
 
     @abstractmethod
     def each(self, prediction: Tensor, y: Tensor) -> Tensor:

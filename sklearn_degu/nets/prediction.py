@@ -34,7 +34,7 @@ CONSTANT = 1e-3
 
 
 def forward(net: NeuralNet, X: NDArray[Any] | StoredRows) -> NDArray[np.float64]:
-    """Return the raw outputs of a fitted net, of shape (n, k).
+    """Return the raw outputs of a fitted net, of shape (n, k); profiles are flattened.
 
     On a CPU, batches of our modules are computed side by side in as many threads as torch has, on
     one thread each: faster than one batch on all threads, and the same whatever their number.
@@ -71,6 +71,30 @@ def forward(net: NeuralNet, X: NDArray[Any] | StoredRows) -> NDArray[np.float64]
             )
 
 
+def output_shape(net: NeuralNet, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a fitted net's outputs for one row, (1, k) or (1, k, n_positions).
+
+    Raises
+    ------
+    ValueError
+        If it is another.
+    RuntimeError
+        If the net cannot read rows of this shape.
+    """
+    row = torch.zeros((1, *input_shape), dtype=compute_dtype(net), device=net.device or "cpu")
+    output = net.evaluation_step((row, None), training=False)
+    _check_output(output, 1)
+    return tuple(output.shape)
+
+
+def _check_output(output: torch.Tensor, n_rows: int) -> None:
+    if output.ndim not in (2, 3) or len(output) != n_rows:
+        raise ValueError(
+            "The net's module must return (n_samples, n_outputs), or profiles (n_samples, "
+            f"n_outputs, n_positions); for {n_rows} samples it returned {tuple(output.shape)}."
+        )
+
+
 def _forward(
     net: NeuralNet, X: NDArray[Any], device: torch.device, batch_size: int
 ) -> NDArray[np.float64]:
@@ -79,12 +103,8 @@ def _forward(
     def outputs_from(start: int) -> NDArray[np.float64]:
         batch = as_tensor(X[start : start + batch_size]).to(device).to(dtype)
         output = net.evaluation_step((batch, None), training=False)
-        if output.ndim != 2 or len(output) != len(batch):
-            raise ValueError(
-                f"The net's module must return (n_samples, n_outputs); for {len(batch)} samples "
-                f"it returned {tuple(output.shape)}."
-            )
-        outputs: NDArray[np.float64] = output.detach().to("cpu", torch.float64).numpy()
+        _check_output(output, len(batch))
+        outputs: NDArray[np.float64] = output.detach().flatten(1).to("cpu", torch.float64).numpy()
         return outputs
 
     starts = range(0, len(X), batch_size)

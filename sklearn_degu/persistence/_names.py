@@ -28,6 +28,7 @@ _INSTANCES = {
     "sklearn_degu.conformal.scores": "NormalizedScore",
     "sklearn_degu.datasets": "GroupHoldOut KmerGroupKFold",
     "sklearn_degu.nets": "InMemoryNet OneCycle WeightAverage",
+    "sklearn_degu.profiles": "BinnedProfileRegressor",
     "sklearn_degu.quantiles": "GaussianQuantileRegressor",
     "sklearn_degu.recalibration": "RecalibratedRegressor",
     "sklearn_degu._deviation_maps": "ScaledDeviation MonotoneDeviation",
@@ -35,6 +36,7 @@ _INSTANCES = {
     "sklearn_degu.sequences": "SequenceEncoder",
     "sklearn_degu.shift": "LikelihoodRatio",
     "sklearn_degu.uncertainty": "Heads Head Identity LogVariance SoftplusDeviation",
+    "sklearn_degu._links": "LogRate",
     "mapie.conformity_scores": (
         "AbsoluteConformityScore GammaConformityScore ResidualNormalisedScore"
     ),
@@ -85,6 +87,8 @@ _REFERENCES = {
         "log_loss mean_absolute_error mean_squared_error r2_score root_mean_squared_error"
     ),
     "sklearn_degu.modules": "MLP DeepSTARR DreamRNN MPRAnn ProfileNet ResidualBind",
+    "sklearn_degu.nets": "MultinomialCountLoss",
+    "sklearn_degu.nets.count_losses": "RateLoss",
     "sklearn_degu.nets.data": "InMemoryBatches InMemoryDataset",
     "sklearn_degu.nets.evidential": "EvidentialLoss",
     "sklearn_degu.nets.losses": (

@@ -76,7 +76,12 @@ SHAPES = {
     "y a scalar": (lambda: ensemble().fit(X, 3.0), "y must be an array.* type float"),
     "y longer than X": (lambda: ensemble().fit(X, np.r_[Y, Y]), "inconsistent numbers of samples"),
     "y shorter than X": (lambda: ensemble().fit(X, Y[1:]), "inconsistent numbers of samples"),
-    "y of three axes": (lambda: ensemble().fit(X, Y.reshape(N, 1, 1)), r"got \(40, 1, 1\)"),
+    "y of three axes": (
+        lambda: ensemble().fit(X, Y.reshape(N, 1, 1)),
+        r"y has shape \(40, 1, 1\), profiles .* MLP takes no n_positions. Use",
+    ),
+    "y of four axes": (lambda: ensemble().fit(X, Y.reshape(N, 1, 1, 1)), r"got \(40, 1, 1, 1\)"),
+    "y of no positions": (lambda: ensemble().fit(X, np.ones((N, 1, 0))), "it holds no target"),
     "y empty": (lambda: ensemble().fit(X, []), r"0 sample\(s\)"),
     "y all missing": (lambda: ensemble().fit(X, [None] * N), "40 rows without any measurement"),
     "y of a target without measurement": (
@@ -86,11 +91,15 @@ SHAPES = {
     "y of the student": (lambda: student().fit(X, Y[1:]), "inconsistent numbers of samples"),
     "y of three axes, conformal": (
         lambda: conformal().fit(OTHER, Y.reshape(N, 1, 1)),
-        r"y must have shape .* got \(40, 1, 1\)",
+        r"y has shape \(40, 1, 1\), but the estimator predicts \(40,\)",
     ),
     "y of three axes, recalibrated": (
         lambda: recalibrated().fit(OTHER, Y.reshape(N, 1, 1)),
-        r"y must have shape .* got \(40, 1, 1\)",
+        r"y has shape \(40, 1, 1\), but the estimator predicts \(40,\)",
+    ),
+    "y of four axes, conformal": (
+        lambda: conformal().fit(OTHER, Y.reshape(N, 1, 1, 1)),
+        r"y must have shape .* got \(40, 1, 1, 1\)",
     ),
     "y of two targets, conformal": (
         lambda: conformal().fit(OTHER, np.c_[Y, Y]),

@@ -128,7 +128,7 @@ class TestLoss:
         twice = EvidentialLoss()(torch.cat([raw, raw[:1]]), torch.cat([y, y[:1]]))
         torch.testing.assert_close(EvidentialLoss()(raw, (y, weights)), twice)
 
-    @pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 3), (1, 4), (5, 4, 1)])
+    @pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 3), (1, 4), (5, 4, 2), (5, 2, 2, 1)])
     def test_refuses_outputs_that_torch_would_broadcast(self, shape):
         with pytest.raises(ValueError, match=r"need \(5, 4\)"):
             EvidentialLoss()(torch.zeros(shape), torch.zeros(5, 1))

@@ -92,7 +92,9 @@ class TestShapes:
     """torch would broadcast (n,) against (n, 1) to (n, n)."""
 
     @pytest.mark.parametrize("loss", [WeightedLoss, ReplicateLoss, *LIKELIHOODS])
-    @pytest.mark.parametrize("shape", [(4,), (4, 3), (1, 2), (2, 4), (8, 1), (4, 2, 1), (4, 0)])
+    @pytest.mark.parametrize(
+        "shape", [(4,), (4, 3), (1, 2), (2, 4), (8, 1), (4, 2, 2), (4, 2, 1, 1), (4, 0)]
+    )
     def test_of_predictions_that_do_not_fit_are_refused(self, loss, shape):
         y = torch.zeros(4, 2 // loss.outputs_a_column)
         with pytest.raises(ValueError, match=r"need \(4, 2\). The module must return"):
