@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from numbers import Integral, Real
 from os import PathLike
-from types import NoneType
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +19,15 @@ from torch import nn
 
 from sklearn_degu._base import NeuralRegressor, layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
+from sklearn_degu._distillation_checks import (
+    check_frozen,
+    check_labels,
+    check_parameters,
+    check_plan,
+    check_student,
+    check_teacher,
+    components_of,
+)
 from sklearn_degu._inputs import (
     Samples,
     check_fit_data,
@@ -31,18 +38,16 @@ from sklearn_degu._inputs import (
 from sklearn_degu._lessons import Augmentation, Labels, Lessons, Plan, Teaching
 from sklearn_degu._prediction_module import PredictionModule, StudentReadout
 from sklearn_degu._rows import row_hashes
-from sklearn_degu._stored_rows import StoredRows
 from sklearn_degu._teaching import EnsembleTeaching
 from sklearn_degu._validation import MIN_VALIDATION, GivenRows, TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
 from sklearn_degu.augmentation.policy import edited_copy
 from sklearn_degu.ensemble import EnsembleRegressor, fingerprint
 from sklearn_degu.nets.averaging import WeightAverage
-from sklearn_degu.nets.configure import check_net, configure, has_callback, is_sequence_net
+from sklearn_degu.nets.configure import configure, has_callback, is_sequence_net
 from sklearn_degu.nets.count_losses import predicts_rates, with_squared_error
-from sklearn_degu.nets.data import InMemoryBatches, Rows
+from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.fine_tuning import (
-    check_fine_tuning,
     fine_tuning_net,
     with_both_histories,
 )
@@ -50,9 +55,9 @@ from sklearn_degu.nets.losses import SampledTeacherLoss
 from sklearn_degu.nets.memory import check_training_memory
 from sklearn_degu.nets.prediction import forward, warn_if_constant
 from sklearn_degu.nets.progress import EpochReporter, tidy_history
-from sklearn_degu.nets.randomness import MAX_SEED, Seeds, global_generator
+from sklearn_degu.nets.randomness import MAX_SEED, Seeds
 from sklearn_degu.nets.training import Weights, initialize, train_net, warm_weights, weights_of
-from sklearn_degu.uncertainty import HEADS, Array, Heads, UncertaintyTarget
+from sklearn_degu.uncertainty import Array, Heads, UncertaintyTarget
 
 
 class DistilledRegressor(NeuralRegressor):
@@ -286,10 +291,9 @@ class DistilledRegressor(NeuralRegressor):
         TrainingDivergedError
             If a loss becomes NaN or infinite.
         """
-        self._check_params()
-        self._check_replicates_used(replicates)
+        check_parameters(self)
         teacher = self._teacher()
-        self._check_members(teacher)
+        check_teacher(self, teacher, replicates)
         samples = check_fit_data(
             self, X, y, sample_weight, groups, sequences=_reads_sequences(teacher)
         )
@@ -306,7 +310,7 @@ class DistilledRegressor(NeuralRegressor):
         }
         decisive = {**data, **samples._asdict(), "X_unlabeled": unlabeled, **layout(positions)}
         if isinstance(self.teacher, FrozenEstimator):
-            self._check_frozen(teacher)
+            check_frozen(self, teacher)
             if self.checkpoint_dir is not None:
                 decisive["teacher"] = _sample_of(teacher, samples.X)
         with checkpoint_folder(self, decisive, self._drawn_seeds) as folder:
@@ -327,9 +331,11 @@ class DistilledRegressor(NeuralRegressor):
         rows = training_rows(self, samples, validation, validation_seed, given, folder)
         holds_out = rows.valid is not None or (inherits and _holds_out(teacher))
         plan = self._plan(samples.X)
-        _check_in_memory(samples.X, plan, unlabeled)
-        self._check_fine_tuning(plan)
-        self._check_student(teacher, plan, validated=holds_out)
+        check_plan(self, plan, samples.X, unlabeled)
+        check_labels(self, teacher, validated=holds_out)
+        n_heads = 1 + len(components_of(teacher))
+        student = self._configured(teacher, n_heads * self.n_outputs_, validated=holds_out)
+        check_student(self, student, teacher, plan)
         self.teacher_ = self._fitted(teacher, teacher_seed, data, folder)
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
         if inherits:
@@ -356,37 +362,23 @@ class DistilledRegressor(NeuralRegressor):
         """Train the student on what the teacher says of the rows."""
         teaching = EnsembleTeaching(self.teacher_, folder, self.n_sampled_members)
         lessons = Lessons(teaching, rows.train, unlabeled, plan, seed)
-        X, labels = lessons.reference
-        weight = None if lessons.weight is None else lessons.weight[: len(X)]
-        self._heads = Heads.fit(
-            labels,
-            weight,
-            self.target,
-            self.head_weights,
-            n_positions=self._n_positions or 1,
-            mean_link=self.teacher_._heads[0].heads["mean"].link,
-        )
-        student = configure(
-            self._student_net(self.teacher_),
-            n_outputs=self._heads.n_outputs,
-            input_shape=self.input_shape_,
-            validated=rows.valid is not None,
-            n_positions=self._n_positions,
-            **self._loss(plan),
-        )
+        self._heads = self._fitted_heads(lessons)
+        validated = rows.valid is not None
+        n_outputs, loss = self._heads.n_outputs, self._loss(plan)
+        student = self._configured(self.teacher_, n_outputs, validated=validated, **loss)
         first, dtype = lessons.rows(self._heads), compute_dtype(rows.train.X)
         check_training_memory(student, first, dtype)
         valid = None if rows.valid is None else (rows.valid, teaching(rows.valid.X, "valid"))
-        epochs = self.fine_tune_epochs
-        # Made before the training, in which callbacks may leave attributes of theirs on the net.
-        later = fine_tuning_net(student, epochs, self.fine_tune_lr) if epochs else None
-        stage = partial(
+        run = partial(
             train_net,
             valid=None if valid is None else self._encoded(*valid, plan),
             seed=seed,
             dtype=dtype,
         )
-        stage(
+        epochs = self.fine_tune_epochs
+        # Made before the training, in which callbacks may leave attributes of theirs on the net.
+        later = fine_tuning_net(student, epochs, self.fine_tune_lr) if epochs else None
+        run(
             student,
             first,
             reporter=EpochReporter("student", verbose=self.verbose, epochs_later=epochs),
@@ -397,22 +389,58 @@ class DistilledRegressor(NeuralRegressor):
         # Where the training had ended in an earlier run, no epoch has drawn its last copy.
         lessons.refreshed(len(student.history) - 1, self._heads)
         if later is not None:
-            clean = self._clean_lessons(teaching, rows, unlabeled, plan, seed).rows(self._heads)
-            stage(
-                later,
-                clean,
-                reporter=EpochReporter("fine-tuning of the student", verbose=self.verbose),
-                checkpoint=folder.checkpoint("student-fine-tuned"),
-                initial=weights_of(student),
-                stage=1,
-            )
-            student = with_both_histories(later, student)
+            clean = self._clean_lessons(teaching, rows, unlabeled, plan, seed)
+            student = self._fine_tuned(later, student, clean, run, folder)
         warn_if_constant(student, first, "The student")
         X, labels = lessons.reference
         if valid is not None and len(valid[0].X) >= MIN_VALIDATION:
             X, labels = valid[0].X, valid[1]
         self._heads = self._heads.unbiased(forward(student, X), labels, self._n_positions or 1)
         return student
+
+    def _fitted_heads(self, lessons: Lessons) -> Heads:
+        """Return heads with the scales of what all members say of the first rows."""
+        X, labels = lessons.reference
+        return Heads.fit(
+            labels,
+            None if lessons.weight is None else lessons.weight[: len(X)],
+            self.target,
+            self.head_weights,
+            n_positions=self._n_positions or 1,
+            mean_link=self.teacher_._heads[0].heads["mean"].link,
+        )
+
+    def _configured(
+        self, teacher: EnsembleRegressor, n_outputs: int, *, validated: bool, **loss: Any
+    ) -> NeuralNet:
+        """Return the student's net, sized for the data."""
+        return configure(
+            self._student_net(teacher),
+            n_outputs=n_outputs,
+            input_shape=self.input_shape_,
+            validated=validated,
+            n_positions=self._n_positions,
+            **loss,
+        )
+
+    def _fine_tuned(
+        self,
+        later: NeuralNet,
+        student: NeuralNet,
+        clean: Lessons,
+        run: Callable[..., NeuralNet],
+        folder: CheckpointFolder,
+    ) -> NeuralNet:
+        """Return the student after further epochs on the rows as they are."""
+        run(
+            later,
+            clean.rows(self._heads),
+            reporter=EpochReporter("fine-tuning of the student", verbose=self.verbose),
+            checkpoint=folder.checkpoint("student-fine-tuned"),
+            initial=weights_of(student),
+            stage=1,
+        )
+        return with_both_histories(later, student)
 
     def _initial(
         self, student: NeuralNet, train: Rows, seed: int, dtype: torch.dtype
@@ -529,149 +557,6 @@ class DistilledRegressor(NeuralRegressor):
         kept = np.delete(np.arange(len(samples.X)), held_out)
         return TrainingRows(samples.take(kept), samples.take(held_out), held_out)
 
-    def _check_params(self) -> None:
-        if not (self.augment in ("auto", None) or callable(self.augment)):
-            raise ValueError(
-                "augment must be 'auto', None or a callable that takes rows and a generator and "
-                f"returns edited rows; got {self.augment!r}."
-            )
-        for name, allowed in (("target", ("log_var", "std")), ("labels", ("teacher", "measured"))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}.")
-        self._check_head_weights()
-        _check_whole_number("copy_epochs", self.copy_epochs)
-        for name in ("keep_originals", "warm_start_from_teacher"):
-            if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}.")
-        if self.n_sampled_members is not None:
-            self._check_sampling()
-        if self.student is not None:
-            check_net(self.student)
-            if predicts_rates([self.student]):
-                raise ValueError(
-                    f"The student has the criterion {self.student.criterion.__name__}, a "
-                    "likelihood of counts, but learns what the teacher says: of one that predicts "
-                    "rates their logarithms. Leave the student's criterion at MSELoss."
-                )
-        teacher = self.teacher
-        if isinstance(teacher, FrozenEstimator):
-            teacher = teacher.estimator
-        if teacher is not None and not isinstance(teacher, EnsembleRegressor):
-            raise TypeError(
-                "teacher must be an EnsembleRegressor, or a fitted one in a FrozenEstimator; got "
-                f"{type(teacher).__name__}."
-            )
-
-    def _check_student(self, teacher: EnsembleRegressor, plan: Plan, *, validated: bool) -> None:
-        """Raise, before the teacher is trained, what would hinder the student."""
-        if self.labels == "measured" and predicts_rates(teacher.nets()):
-            raise ValueError(
-                "labels='measured' has the student stop on measured y, but this one learns "
-                "logarithms of rates, and those of measured counts of 0 are not finite. Leave "
-                "labels at 'teacher'."
-            )
-        if self.n_sampled_members == 1 and predicts_rates(teacher.nets()):
-            raise ValueError(
-                "n_sampled_members=1 has the student's own errors stand for the disagreement of "
-                "members, but it learns logarithms of rates, whose errors are none of rates. Set "
-                "n_sampled_members to 2 or more."
-            )
-        if self.labels == "measured" and not validated:
-            raise ValueError(
-                "labels='measured' says what the student is stopped on, but there are no "
-                "validation rows. Set validation on the teacher or on the student."
-            )
-        student = configure(
-            self._student_net(teacher),
-            n_outputs=(1 + len(_components(teacher))) * self.n_outputs_,
-            input_shape=self.input_shape_,
-            validated=validated,
-            n_positions=self._n_positions,
-        )
-        if plan.changes and student.iterator_train is not InMemoryBatches:
-            raise ValueError(
-                "The student's net has an iterator_train of its own, which does not ask for new "
-                "rows and labels. Leave iterator_train out, or set augment=None and "
-                "n_sampled_members=None, and pass X_unlabeled."
-            )
-        with global_generator(seed=0):
-            student.initialize()
-            if self.warm_start_from_teacher:
-                member = configure(
-                    teacher.nets()[0],
-                    n_outputs=self.n_outputs_,
-                    input_shape=self.input_shape_,
-                    validated=validated,
-                )
-                warm_weights(student, member.initialize(), self.n_outputs_)
-
-    def _check_fine_tuning(self, plan: Plan) -> None:
-        check_fine_tuning(
-            self.fine_tune_epochs, self.fine_tune_lr, augments=plan.augment is not None
-        )
-        if self.fine_tune_epochs and plan.samples_members:
-            raise ValueError(
-                "fine_tune_epochs has the student train on with one set of labels, which "
-                "n_sampled_members would make noisy. Set n_sampled_members=None, or "
-                "fine_tune_epochs=0."
-            )
-
-    def _check_replicates_used(self, replicates: Any) -> None:
-        """Refuse replicates that a frozen teacher has not learned from and will not."""
-        frozen = isinstance(self.teacher, FrozenEstimator)
-        if frozen and replicates is not None and self.teacher.estimator.aleatoric != "replicates":
-            raise ValueError(
-                "The teacher is frozen and has learned no noise from replicates, so that these "
-                "would not be used. Fit the ensemble with aleatoric='replicates' and its "
-                "replicates, and then freeze it."
-            )
-
-    def _check_sampling(self) -> None:
-        _check_whole_number("n_sampled_members", self.n_sampled_members)
-        if self.target != "log_var":
-            raise ValueError(
-                "n_sampled_members has variances of a few members learned by their likelihood: "
-                f"set target='log_var', not {self.target!r}. The mean of their roots is no "
-                "deviation of the ensemble."
-            )
-
-    def _check_members(self, teacher: EnsembleRegressor) -> None:
-        """Raise if more members are to be sampled than there are, or there is no disagreement."""
-        n_sampled = self.n_sampled_members
-        if n_sampled is not None and not (1 < teacher.n_estimators >= n_sampled):
-            raise ValueError(
-                f"n_sampled_members={n_sampled} members cannot be drawn from "
-                f"n_estimators={teacher.n_estimators}, of which there must be at least two. Set "
-                "n_sampled_members=None, or raise n_estimators on the teacher."
-            )
-
-    def _check_head_weights(self) -> None:
-        if not isinstance(self.head_weights, (Mapping, NoneType)):
-            raise ValueError(
-                "head_weights must be a dict of the heads' names and weights, such as "
-                f"{{'aleatoric': 0.5}}; got {self.head_weights!r}."
-            )
-        for name, weight in (self.head_weights or {}).items():
-            if name not in HEADS:
-                raise ValueError(
-                    f"head_weights has a weight for {name!r}, but the heads are {', '.join(HEADS)}."
-                )
-            number = isinstance(weight, Real) and not isinstance(weight, bool)
-            if not (number and 0 < weight < np.inf):
-                raise ValueError(
-                    f"The weight of the head {name!r} must be a positive number, got {weight!r}."
-                )
-
-    def _check_frozen(self, teacher: EnsembleRegressor) -> None:
-        """Raise if a frozen teacher was fitted on other features or targets."""
-        here = (self.input_shape_, self.n_outputs_)
-        teachers = (teacher.input_shape_, teacher.n_outputs_)
-        if here != teachers:
-            raise ValueError(
-                f"The teacher was fitted on samples of shape {teachers[0]} with {teachers[1]} "
-                f"targets, but got samples of shape {here[0]} with {here[1]} targets."
-            )
-
 
 def _is_inherit(validation: Any) -> bool:
     return isinstance(validation, str) and validation == "inherit"
@@ -682,40 +567,10 @@ def _holds_out(teacher: EnsembleRegressor) -> bool:
     return getattr(teacher, "validation_indices_", teacher.validation) is not None
 
 
-def _components(teacher: EnsembleRegressor) -> list[str]:
-    """Return the kinds of uncertainty that a teacher, fitted or not, has to teach."""
-    learned = {"epistemic": teacher.n_estimators > 1, "aleatoric": teacher.aleatoric is not None}
-    unfitted = tuple(kind for kind, is_learned in learned.items() if is_learned)
-    kinds = getattr(teacher, "uncertainty_kinds_", unfitted)
-    return [kind for kind in kinds if kind != "total"]
-
-
 def _reads_sequences(teacher: EnsembleRegressor) -> bool:
     """Whether a teacher, fitted or not, reads a 2-D X as flattened sequences."""
     shape = getattr(teacher, "input_shape_", None)
     return any(map(is_sequence_net, teacher.nets())) if shape is None else len(shape) == 2
-
-
-def _check_whole_number(name: str, value: Any) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}.")
-
-
-def _check_in_memory(X: Any, plan: Plan, unlabeled: NDArray[Any]) -> None:
-    """Raise if rows that stay in a file would have to be edited, or joined to others."""
-    if not isinstance(X, StoredRows):
-        return
-    if plan.changes:
-        raise ValueError(
-            "Edited copies of the rows, and labels of sampled members, are drawn in memory, but X "
-            "stays in its file. Set augment=None and n_sampled_members=None, or pass "
-            "np.asarray(X) if it fits into memory."
-        )
-    if len(unlabeled):
-        raise ValueError(
-            "X_unlabeled is joined to X in memory, but X stays in its file. Leave X_unlabeled "
-            "out, or pass np.asarray(X) if it fits into memory."
-        )
 
 
 def _fit(teacher: EnsembleRegressor, folder: str | None, **data: Any) -> EnsembleRegressor:

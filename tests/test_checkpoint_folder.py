@@ -14,6 +14,7 @@ from sklearn.model_selection import KFold, ShuffleSplit
 from skorch.callbacks import Callback
 
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu._teaching import EnsembleTeaching
 from sklearn_degu.augmentation import Augment, Mutation, Noise
 from sklearn_degu.baselines import EvidentialRegressor, MCDropoutRegressor
 from tests.nets.test_augmented import Jitter
@@ -117,7 +118,7 @@ def test_labels_of_a_teacher_are_kept(table, folder, monkeypatch):
     model.fit(*table)
     (folder / "student.a").unlink(missing_ok=True)
     (folder / "student.b").unlink(missing_ok=True)
-    monkeypatch.setattr(DistilledRegressor, "_label", lambda self, X: pytest.fail("labelled"))
+    monkeypatch.setattr(EnsembleTeaching, "_label", lambda *args: pytest.fail("labelled"))
     clone(model).fit(*table)
 
 
@@ -310,8 +311,8 @@ class TestFolder:
     def test_with_damaged_labels_computes_them_anew(self, table, folder):
         model = clone(ESTIMATORS["distilled"]).set_params(checkpoint_dir=folder)
         first = model.fit(*table).predict(table[0])
-        (folder / "labels-copy-0.kept").write_bytes(b"")
-        with pytest.warns(UserWarning, match=r"labels-copy-0.* is damaged and not used"):
+        (folder / "labels-0.kept").write_bytes(b"")
+        with pytest.warns(UserWarning, match=r"labels-0.* is damaged and not used"):
             again = model.fit(*table).predict(table[0])
         np.testing.assert_array_equal(again, first)
 
