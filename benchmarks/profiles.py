@@ -254,7 +254,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--leave-out", nargs=3, default=leave_out, help="the repeats of the rDNA")
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--student-epochs", type=int, default=12)
+    parser.add_argument("--student-epochs", type=int, default=8)
     parser.add_argument("--net-width", type=float, default=0.25)
     parser.add_argument("--dilations", type=int, default=5)
     parser.add_argument("--count-weight", type=float, default=1.0)
