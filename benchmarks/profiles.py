@@ -1,7 +1,8 @@
 """Base-resolution profiles on held-out chromosomes: totals, shapes and intervals of counts.
 
-Cuts a genome into windows, trains profile nets on their insertion counts by the likelihood of
-shapes and totals, and distils the ensemble. Prints, for a member, the ensemble and the student:
+Cuts a genome into windows, trains profile nets on their insertion counts, on both strands, by the
+likelihood of shapes and totals, and distils the ensemble. Prints, for a member, the ensemble and
+the student:
 
 - Pearson correlation of log(1 + total), beside a ridge regression on 5-mers of both strands;
 - negative log-likelihood of a count's position, in nats, given the total of its window, beside
@@ -54,6 +55,11 @@ class Part(NamedTuple):
     def log_total(self) -> np.ndarray:
         return np.log1p(bin_profile(self.y))
 
+    def on_both_strands(self) -> Part:
+        """Return the windows, and their reverse complements with the counts reversed."""
+        complement = Part(3 - self.codes[:, ::-1], self.X[:, ::-1, ::-1], self.y[:, :, ::-1])
+        return Part(*(np.concatenate(pair) for pair in zip(self, complement, strict=True)))
+
     def take(self, rows: np.ndarray) -> Part:
         return Part(*(part[rows] for part in self))
 
@@ -89,7 +95,7 @@ def load(options: argparse.Namespace) -> dict[str, Part]:
     held_out = {name: getattr(options, name) for name in ("validate", "calibrate", "test")}
     parts = {name: everything.take(np.isin(chrom, chroms)) for name, chroms in held_out.items()}
     others = ~np.isin(chrom, [name for names in held_out.values() for name in names])
-    return {"train": everything.take(others), **parts}
+    return {"train": everything.take(others).on_both_strands(), **parts}
 
 
 def net(options: argparse.Namespace, epochs: int, **params: Any) -> Any:
@@ -253,8 +259,8 @@ def parse() -> argparse.Namespace:
     leave_out = ["chrXII", "450000", "472000"]
     parser.add_argument("--leave-out", nargs=3, default=leave_out, help="the repeats of the rDNA")
     parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--student-epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--student-epochs", type=int, default=6)
     parser.add_argument("--net-width", type=float, default=0.25)
     parser.add_argument("--dilations", type=int, default=5)
     parser.add_argument("--count-weight", type=float, default=1.0)

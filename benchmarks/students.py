@@ -79,12 +79,12 @@ def load(options: argparse.Namespace) -> Data:
     return Data(*((X[rows], table.y.reshape(len(X), -1)[rows]) for rows in parts))
 
 
-def net(options: argparse.Namespace, epochs: int, *callbacks: tuple[str, Any]) -> Any:
-    """Return the net of members and students; the callbacks come first."""
+def net(options: argparse.Namespace, epochs: int, width: float, *callbacks: tuple[str, Any]) -> Any:
+    """Return the net of members or students; the callbacks come first."""
     schedule = LRScheduler("CosineAnnealingLR", T_max=epochs)
     best = EarlyStopping(patience=epochs, load_best=True)
     return deepstarr_net(
-        module__width=options.width,
+        module__width=width,
         max_epochs=epochs,
         device=options.device,
         callbacks=[*callbacks, ("lr_schedule", schedule), ("best_weights", best)],
@@ -93,7 +93,11 @@ def net(options: argparse.Namespace, epochs: int, *callbacks: tuple[str, Any]) -
 
 def fit_teacher(options: argparse.Namespace, data: Data, seed: int) -> EnsembleRegressor:
     teacher = EnsembleRegressor(
-        net(options, options.epochs), options.members, n_jobs=-1, random_state=seed, verbose=1
+        net(options, options.epochs, options.width),
+        options.members,
+        n_jobs=-1,
+        random_state=seed,
+        verbose=1,
     )
     X_val, y_val = data.valid
     path = options.work / f"teacher-{seed}.joblib"
@@ -105,11 +109,12 @@ def fit_student(
     options: argparse.Namespace, data: Data, teacher: EnsembleRegressor, seed: int, name: str
 ) -> tuple[DistilledRegressor, float]:
     """Return a student and the processor seconds of its training, labels included."""
+    width = options.student_width or options.width
 
     def fit() -> tuple[DistilledRegressor, float]:
         student = DistilledRegressor(
             FrozenEstimator(teacher),
-            net(options, options.student_epochs, ("average", WeightAverage())),
+            net(options, options.student_epochs, width, ("average", WeightAverage())),
             random_state=seed,
             verbose=2,
             **STUDENTS[name],
@@ -120,7 +125,7 @@ def fit_student(
         student.teacher = student.teacher_ = None
         return student, time.process_time() - start
 
-    file = f"{name.replace(',', '').replace(' ', '-')}-{seed}.joblib"
+    file = f"{name.replace(',', '').replace(' ', '-')}-width-{width}-{seed}.joblib"
     trained: tuple[DistilledRegressor, float] = kept(options.work / file, fit).estimator
     return trained
 
@@ -188,6 +193,7 @@ def main() -> None:
     parser.add_argument("--students", nargs="+", choices=STUDENTS, default=list(STUDENTS))
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--width", type=float, default=0.5)
+    parser.add_argument("--student-width", type=float, help="by default that of the members")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--student-epochs", type=int, default=24)
     parser.add_argument("--device", default="cpu")
