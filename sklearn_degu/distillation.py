@@ -602,8 +602,11 @@ class DistilledRegressor(NeuralRegressor):
                     n_outputs=self.n_outputs_,
                     input_shape=self.input_shape_,
                     validated=validated,
+                    n_positions=self._n_positions,
                 )
-                warm_weights(student, member.initialize(), self.n_outputs_)
+                # Of a net for profiles an output is one at all positions.
+                n_outputs = member.get_params_for("module")["n_outputs"]
+                warm_weights(student, member.initialize(), n_outputs)
 
     def _check_fine_tuning(self, plan: Plan) -> None:
         check_fine_tuning(
