@@ -241,7 +241,8 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
 
     def _read_layout(self, y: Any, nets: Sequence[NeuralNet], y_val: Any = None) -> int | None:
         """Keep how y is laid out, and return the positions of a profile, if it holds profiles."""
-        shape, shape_val = np.asarray(y).shape, getattr(y_val, "shape", ())
+        shape = np.asarray(y).shape
+        shape_val = y_val.shape if isinstance(y_val, np.ndarray) else ()
         if len(shape) == len(shape_val) == 3 and shape[1:] != shape_val[1:]:
             raise ValueError(
                 f"y_val has shape {shape_val}, but y has {shape}: targets and positions differ."

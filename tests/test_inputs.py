@@ -122,7 +122,8 @@ class TestY:
             (lambda y: changed(y, np.nan), "1 rows without any measurement .* row 3"),
             (lambda y: changed(np.c_[y, y], np.nan), "the student can use their sequences"),
             (lambda y: np.full((40, 2), np.nan), "40 rows without any measurement"),
-            (lambda y: y.reshape(40, 1, 1), r"got \(40, 1, 1\)"),
+            (lambda y: y.reshape(40, 1, 1), r"\(40, 1, 1\), profiles .* takes no n_positions"),
+            (lambda y: y.reshape(40, 1, 1, 1), r"got \(40, 1, 1, 1\)"),
             (lambda y: np.full(40, "high"), "could not convert string to float"),
         ],
     )
