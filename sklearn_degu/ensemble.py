@@ -36,7 +36,7 @@ from sklearn_degu._noise_map import NoiseMap
 from sklearn_degu._objectives import Objective
 from sklearn_degu._prediction_module import EnsembleReadout, PredictionModule
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
-from sklearn_degu.nets.augmented import check_augment, check_edits
+from sklearn_degu.nets.augmented import check_augment, check_edits, check_keeps_positions
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.count_losses import predicts_rates
 from sklearn_degu.nets.fine_tuning import (
@@ -305,6 +305,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         )
         given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
         positions = self._read_layout(y, nets, y_val)
+        if positions is not None:
+            check_keeps_positions(self.augment)
         data = {**samples._asdict(), **given._asdict(), **layout(positions)}
         with checkpoint_folder(self, data, self._drawn_seeds) as folder:
             return self._fit(samples, given, nets, strategy, folder)

@@ -11,6 +11,7 @@ from torch import nn
 
 from sklearn_degu import ConformalRegressor, DistilledRegressor, EnsembleRegressor, load, save
 from sklearn_degu._links import LogRate
+from sklearn_degu.augmentation import Augment, Mutation, Noise, ReverseComplement
 from sklearn_degu.baselines import EvidentialRegressor, MCDropoutRegressor
 from sklearn_degu.nets import MultinomialCountLoss
 from sklearn_degu.persistence import export_onnx
@@ -442,3 +443,13 @@ class TestRefused:
         X, y = data
         with pytest.raises(ValueError, match=r"module must return .* if it takes n_positions"):
             ensemble().fit(X, y.reshape(len(y), -1))
+
+
+class TestAugmentation:
+    def test_may_leave_letters_in_their_places(self, data):
+        ensemble(augment=Augment([Mutation(0.1), Noise(0.1)])).fit(*data)
+
+    @pytest.mark.parametrize("augment", [Augment(), ReverseComplement()])
+    def test_that_moves_letters_is_refused(self, data, augment):
+        with pytest.raises(ValueError, match="moves letters, but y holds profiles"):
+            ensemble(augment=augment).fit(*data)

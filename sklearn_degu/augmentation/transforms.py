@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -63,7 +63,14 @@ class Transform(nn.Module):
     ----------
     p : float, default=1.0
         Probability that a sequence is edited.
+
+    Attributes
+    ----------
+    moves_positions : bool
+        Whether letters change places, so that a profile would not fit the sequence any more.
     """
+
+    moves_positions: ClassVar[bool] = True
 
     def __init__(self, p: float = 1.0) -> None:
         super().__init__()
@@ -241,6 +248,8 @@ class Mutation(Transform):
         Probability that a sequence is edited.
     """
 
+    moves_positions = False
+
     def __init__(self, rate: float = 0.05, p: float = 1.0) -> None:
         super().__init__(p)
         self.rate = _probability("rate", rate)
@@ -265,6 +274,8 @@ class Noise(Transform):
     p : float, default=1.0
         Probability that a sequence is edited.
     """
+
+    moves_positions = False
 
     def __init__(self, std: float = 0.2, p: float = 1.0) -> None:
         super().__init__(p)

@@ -71,6 +71,24 @@ def check_augment(augment: Any) -> None:
         )
 
 
+def check_keeps_positions(augment: nn.Module | None) -> None:
+    """Raise if letters would change places that measured profiles stay at.
+
+    Raises
+    ------
+    ValueError
+        If one of our transforms moves them; what other modules do is not known.
+    """
+    parts = [] if augment is None else augment.modules()
+    moving = [type(part).__name__ for part in parts if getattr(part, "moves_positions", False)]
+    if moving:
+        raise ValueError(
+            f"augment has {', '.join(moving)}, which moves letters, but y holds profiles, which "
+            "would stay where they are. Use transforms that leave letters in their places, "
+            "Augment([Mutation(), Noise()]), or add edited rows with their profiles to X and y."
+        )
+
+
 def check_edits(augment: nn.Module, net: NeuralNet, train: Rows, dtype: torch.dtype) -> None:
     """Try what edits the batches on a few rows, before any training.
 
