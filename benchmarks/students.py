@@ -1,6 +1,7 @@
 """What a student learns on, and what that costs: edited copies, drawn once or all the time.
 
-One ensemble a seed is trained on a table of sequences with folds, and distilled in several ways:
+One ensemble a seed is trained on a table of sequences with folds, on the sequences as they are or
+(--augment-members) edited in every batch, and distilled in several ways:
 on its training rows; on edited copies of them that are drawn every few epochs; on a new copy every
 epoch (dynamic augmentation), labelled by all members or by random ones (stochastic teacher
 sampling); and from the weights of the first member. All students have the same net, the same
@@ -27,6 +28,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import EarlyStopping, LRScheduler
 
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu.augmentation import Augment
 from sklearn_degu.datasets import read_table
 from sklearn_degu.nets import WeightAverage
 from sklearn_degu.recipes import deepstarr_net
@@ -38,6 +40,7 @@ STUDENTS: dict[str, dict[str, Any]] = {
     "dynamic": {"copy_epochs": 1},
     "dynamic, rows kept": {"copy_epochs": 1, "keep_originals": True},
     "dynamic, 2 members a row": {"copy_epochs": 1, "n_sampled_members": 2},
+    "dynamic, from a member's weights": {"copy_epochs": 1, "warm_start_from_teacher": True},
 }
 
 
@@ -95,6 +98,8 @@ def fit_teacher(options: argparse.Namespace, data: Data, seed: int) -> EnsembleR
     teacher = EnsembleRegressor(
         net(options, options.epochs, options.width),
         options.members,
+        augment=Augment() if options.augment_members else None,
+        fine_tune_epochs=options.fine_tune_epochs,
         n_jobs=-1,
         random_state=seed,
         verbose=1,
@@ -193,6 +198,8 @@ def main() -> None:
     parser.add_argument("--students", nargs="+", choices=STUDENTS, default=list(STUDENTS))
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--width", type=float, default=0.5)
+    parser.add_argument("--augment-members", action="store_true", help="by EvoAug's edits")
+    parser.add_argument("--fine-tune-epochs", type=int, default=0, help="of members, on clean rows")
     parser.add_argument("--student-width", type=float, help="by default that of the members")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--student-epochs", type=int, default=24)
