@@ -21,6 +21,7 @@ import numpy as np
 from sklearn.pipeline import make_pipeline
 
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu.augmentation import Augment
 from sklearn_degu.datasets import fetch_deepstarr, fetch_lentimpra
 from sklearn_degu.metrics import pearson_correlation, spearman_correlation
 from sklearn_degu.recipes import deepstarr_net, residualbind_net
@@ -98,6 +99,8 @@ def fit(assay: Assay, options: argparse.Namespace) -> DistilledRegressor:
         assay.net.set_params(device=options.device),
         n_estimators=options.members,
         aleatoric=None if train.replicates is None else "replicates",
+        augment=Augment() if options.augment else None,
+        fine_tune_epochs=5 if options.augment else 0,
         n_jobs=options.jobs,
         verbose=options.verbose,
     )
@@ -145,6 +148,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", help="file to keep the trained model in, by joblib")
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=100, help="at most; training stops early")
+    parser.add_argument(
+        "--augment",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether members learn on edited sequences, and then on these as they are",
+    )
     parser.add_argument("--device", default="cpu", help="such as cuda")
     parser.add_argument("--jobs", type=int, default=-1, help="members at a time on a CPU")
     parser.add_argument("--seed", type=int, default=0)

@@ -99,6 +99,7 @@ def test_quickstart_tells_accuracy_uncertainty_and_speed_on_simulated_data(tmp_p
 def test_quickstart_reads_a_table_with_folds_and_gaps(tmp_path):
     write_table(tmp_path / "table.tsv.gz")
     options = ["--data", "table.tsv.gz", "--targets", "HepG2", "K562", "WTC11", "--split", "fold"]
+    options += ["--augment"]
     run = run_quickstart(
         *options, "--validate", "5", "--test", "6", "1", *SMALL, "--verbose", "2", folder=tmp_path
     )
