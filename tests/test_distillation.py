@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 import sklearn_degu.distillation
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
 from sklearn_degu.nets import WeightAverage
+from sklearn_degu.recipes import deepstarr_net
 from tests.noisy import replicates_of
 from tests.toys import LENGTH, tiny_conv_net, tiny_ensemble, tiny_net, weights
 
@@ -807,6 +808,24 @@ class TestWarmStart:
         student = tiny_net(module__hidden=hidden)
         with pytest.raises(ValueError, match="needs a student of the teacher's architecture"):
             tiny_degu(student=student, warm_start_from_teacher=True).fit(*table)
+
+    def test_begins_with_batch_norm_where_the_member_is(self):
+        X = np.eye(4)[np.random.default_rng(0).integers(4, size=(40, 32))].transpose(0, 2, 1)
+        y = X[:, 0].sum(axis=1)
+        sizes = {"module__width": 0.05, "batch_size": 20, "callbacks": None}
+        teacher = tiny_ensemble(deepstarr_net(max_epochs=2, **sizes)).fit(X, y)
+        degu = DistilledRegressor(
+            FrozenEstimator(teacher),
+            deepstarr_net(max_epochs=1, lr=1e-12, **sizes),
+            augment=None,
+            warm_start_from_teacher=True,
+            random_state=0,
+        ).fit(X, y)
+        member, student = (
+            net.module_.state_dict() for net in (teacher.estimators_[0], degu.student_)
+        )
+        first = next(name for name in member if name.endswith("weight"))
+        torch.testing.assert_close(student[first], member[first])
 
     def test_takes_the_mean_of_a_member_that_learned_noise(self, curve):
         X, y, _, teacher = curve

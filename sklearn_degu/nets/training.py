@@ -166,8 +166,8 @@ def warm_weights(student: NeuralNet, member: NeuralNet, n_outputs: int) -> Weigh
     merged = {}
     for name, fresh in own.items():
         trained = given.get(name, fresh.new_empty(0)).to(fresh)
-        is_last = trained.shape[1:] == fresh.shape[1:] and len(trained) % n_outputs == 0
-        if trained.shape != fresh.shape and is_last:
+        differs = trained.shape != fresh.shape
+        if differs and trained.shape[1:] == fresh.shape[1:] and len(trained) % n_outputs == 0:
             trained = torch.cat([trained[:n_outputs], fresh[n_outputs:]])
         merged[name] = trained
     if own.keys() != given.keys() or any(merged[k].shape != own[k].shape for k in own):
