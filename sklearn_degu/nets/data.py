@@ -7,7 +7,7 @@ is on the device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -181,11 +181,12 @@ class InMemoryBatches:
         if isinstance(data.X, StoredRows):
             yield from self._streamed(data.X)
             return
-        if self.shuffle:
-            order = torch.randperm(len(data), generator=data.generator).to(data.X.device)
-        bounds = batch_bounds(len(data), self.batch_size)
-        for start, stop in pairwise(bounds):
-            yield data[order[start:stop] if self.shuffle else slice(start, stop)]
+        order = self._order().to(data.X.device) if self.shuffle else None
+        for start, stop in pairwise(batch_bounds(len(data), self.batch_size)):
+            yield data[slice(start, stop) if order is None else order[start:stop]]
+
+    def _order(self) -> Tensor:
+        return torch.randperm(len(self.dataset), generator=self.dataset.generator)
 
     def _streamed(self, X: StoredRows) -> Iterator[tuple[Tensor, Any]]:
         data = self.dataset
@@ -193,6 +194,34 @@ class InMemoryBatches:
         shuffle = drawn_by(data.generator) if self.shuffle else None
         for positions, rows in batches_of(X, sizes, shuffle):
             yield data.with_targets(rows, torch.from_numpy(positions).to(data.device))
+
+
+def stacked_batches(loaders: Sequence[InMemoryBatches]) -> Iterator[tuple[Tensor, Any]]:
+    """Yield the batches that several loaders draw from the same rows, one over the other.
+
+    Tensors have an axis of the loaders in front. Each loader draws its own order and edits, as if
+    it were alone.
+    """
+    data = loaders[0].dataset
+    if isinstance(data.X, StoredRows) or not all(loader.shuffle for loader in loaders):
+        for batches in zip(*loaders, strict=True):
+            yield _stacked(batches)
+        return
+    orders = torch.stack([loader._order() for loader in loaders]).to(data.X.device)
+    for start, stop in pairwise(batch_bounds(len(data), loaders[0].batch_size)):
+        X, target = data[orders[:, start:stop]]
+        edits = [loader.dataset.augment for loader in loaders]
+        if any(edits):
+            both = zip(X, edits, strict=True)
+            X = torch.stack([x if edit is None else edit(x) for x, edit in both])
+        yield X, target
+
+
+def _stacked(batches: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, Any]:
+    inputs, targets = zip(*batches, strict=True)
+    if isinstance(targets[0], tuple):
+        return torch.stack(inputs), tuple(map(torch.stack, zip(*targets, strict=True)))
+    return torch.stack(inputs), torch.stack(targets)
 
 
 def batch_bounds(n_rows: int, batch_size: int) -> list[int]:

@@ -9,21 +9,20 @@ that train one after another. A member that stops early leaves the stack.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state
 
-from sklearn_degu.modules import Dropout
 from sklearn_degu.nets.augmented import BatchEdits
 from sklearn_degu.nets.checkpoints import Checkpoint, NetState, Training
-from sklearn_degu.nets.data import InMemoryBatches, InMemoryDataset, Rows
+from sklearn_degu.nets.data import InMemoryBatches, InMemoryDataset, Rows, stacked_batches
 from sklearn_degu.nets.interruption import ctrl_c
-from sklearn_degu.nets.net import EpochLoss, InMemoryNet, training_precision
+from sklearn_degu.nets.member_stack import MemberStack, ModuleAndLoss, mapped
+from sklearn_degu.nets.net import EpochLoss, InMemoryNet
 from sklearn_degu.nets.progress import EpochReporter
 from sklearn_degu.nets.randomness import (
     Seeds,
@@ -150,15 +149,15 @@ def _fit(members: list[_Member], valid_set: InMemoryDataset | None, checkpoint: 
     for member, kept in zip(members, checkpoint.load(len(members)), strict=True):
         member.begin(kept)
     # What all members compute, without weights.
-    skeleton = copy.deepcopy(_ModuleAndLoss(members[0].net)).to("meta")
+    skeleton = copy.deepcopy(ModuleAndLoss(members[0].net)).to("meta")
     while active := [member for member in members if member.finished is None]:
         if checkpoint.is_due:
             checkpoint.save(member.state() for member in members)
         datasets = [{"dataset_train": m.rows, "dataset_valid": valid_set} for m in active]
         for member, sets in zip(active, datasets, strict=True):
             member.net.notify("on_epoch_begin", **sets)
-        stack = _Stack(active, skeleton)
-        _train_epoch(stack)
+        stack = MemberStack(active, skeleton)
+        _train_epoch(stack, [member.batches for member in active])
         if valid_set is not None:
             _validate(stack, valid_set)
         stack.release()
@@ -167,141 +166,35 @@ def _fit(members: list[_Member], valid_set: InMemoryDataset | None, checkpoint: 
     checkpoint.save(member.state() for member in members)
 
 
-def _train_epoch(stack: _Stack) -> None:
+def _train_epoch(stack: MemberStack, batches: Sequence[InMemoryBatches]) -> None:
     epoch = EpochLoss()
-    for batches in zip(*(member.batches for member in stack.members), strict=True):
-        stack.notify("on_batch_begin", batches, training=True)
-        loss, prediction = stack(batches, training=True)
-        stack.backward(loss)
-        for i, (member, batch) in enumerate(zip(stack.members, batches, strict=True)):
-            named = stack.learnable[i]
-            member.net.notify(
-                "on_grad_computed", named_parameters=named, batch=batch, training=True
-            )
-            member.net.optimizer_.step()
-        epoch.add(loss.detach(), *batches)
-        results = _results(loss.detach(), prediction.detach())
-        stack.notify("on_batch_end", batches, results, training=True)
-    epoch.record([member.net.history for member in stack.members], "train")
+    with stack.steps() as step:
+        for X, target in stacked_batches(batches):
+            stack.notify("on_batch_begin", X, target, training=True)
+            losses, predictions = step(X, target)
+            epoch.add(losses, _weights_of(X, target))
+            results = {"loss": losses, "y_pred": predictions}
+            stack.notify("on_batch_end", X, target, training=True, **results)
+        epoch.record([member.net.history for member in stack.members], "train")
 
 
 @torch.no_grad()
-def _validate(stack: _Stack, valid_set: InMemoryDataset) -> None:
+def _validate(stack: MemberStack, valid_set: InMemoryDataset) -> None:
     epoch = EpochLoss()
     for batch in stack.members[0].net.get_iterator(valid_set, training=False):
-        batches = [batch] * len(stack.members)
-        stack.notify("on_batch_begin", batches, training=False)
-        loss, prediction = stack(batches, training=False)
-        epoch.add(loss, *batches)
-        stack.notify("on_batch_end", batches, _results(loss, prediction), training=False)
+        # The same rows for all take no more memory.
+        X, target = mapped(lambda values: values.expand(len(stack.members), *values.shape), *batch)
+        stack.notify("on_batch_begin", X, target, training=False)
+        losses, predictions = stack(X, target, training=False)
+        epoch.add(losses, _weights_of(X, target))
+        results = {"loss": losses, "y_pred": predictions}
+        stack.notify("on_batch_end", X, target, training=False, **results)
     epoch.record([member.net.history for member in stack.members], "valid")
 
 
-def _results(losses: Tensor, predictions: Tensor) -> list[dict[str, Tensor]]:
-    return [
-        {"loss": loss, "y_pred": predicted}
-        for loss, predicted in zip(losses, predictions, strict=True)
-    ]
-
-
-class _Stack:
-    """The weights of members, one over the other, and their pass in one, for an epoch.
-
-    The members' own parameters and gradients are views of the stacked ones, so that their
-    optimisers step, and their callbacks see, what is in the stack.
-    """
-
-    def __init__(self, members: list[_Member], skeleton: _ModuleAndLoss) -> None:
-        self.members = members
-        self._modules = [_ModuleAndLoss(member.net) for member in members]
-        self._parameters, self._buffers = stack_module_state(self._modules)
-        self.learnable = [list(member.net.get_all_learnable_params()) for member in members]
-        self._own = [
-            (own, self._parameters[name], i)
-            for i, module in enumerate(self._modules)
-            for name, own in module.named_parameters()
-        ]
-        for own, stacked, i in self._own:
-            own.data = stacked.data[i]
-        for i, module in enumerate(self._modules):
-            for name, buffer in module.named_buffers():
-                buffer.data = self._buffers[name][i]
-        self._skeleton = skeleton
-        for layer in self._skeleton.modules():
-            if isinstance(layer, Dropout):
-                layer.generator = [member.dropout for member in members]
-
-    def __call__(self, batches: Sequence[Any], training: bool) -> tuple[Tensor, Tensor]:
-        """Return the loss (n_members,) and the outputs (n_members, n, k) of all members."""
-        self._skeleton.train(training)
-        run: Callable[..., tuple[Tensor, Tensor]] = torch.vmap(self._run)
-        return run(self._parameters, self._buffers, *_stacked(batches))
-
-    def _run(
-        self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], X: Tensor, target: Any
-    ) -> Any:
-        return functional_call(self._skeleton, (parameters, buffers), (X, target))
-
-    def backward(self, losses: Tensor) -> None:
-        """Give every member the gradient of its own loss."""
-        for parameter in self._parameters.values():
-            parameter.grad = None
-        # A member's weights move its own loss alone, so that the sum has every member's gradient.
-        losses.sum().backward()  # type: ignore[no-untyped-call]
-        for own, stacked, i in self._own:
-            # A callback may have frozen it.
-            learns = stacked.grad is not None and own.requires_grad
-            own.grad = stacked.grad[i] if learns else None
-
-    def release(self) -> None:
-        """Give the members their weights to keep: a copy of a view would be one of the stack."""
-        for module in self._modules:
-            for own in (*module.parameters(), *module.buffers()):
-                own.data = own.data.clone()
-                own.grad = None
-
-    def notify(
-        self,
-        event: str,
-        batches: Sequence[Any],
-        results: Sequence[dict[str, Tensor]] | None = None,
-        *,
-        training: bool,
-    ) -> None:
-        """Tell every member's callbacks of its batch."""
-        for i, member in enumerate(self.members):
-            result = {} if results is None else results[i]
-            member.net.notify(event, batch=batches[i], training=training, **result)
-
-
-class _ModuleAndLoss(nn.Module):
-    """A net's module with its loss behind it, which may have parameters too."""
-
-    def __init__(self, net: NeuralNet) -> None:
-        super().__init__()
-        self.module = net.module_
-        self.criterion = net.criterion_
-        self._precision = training_precision(net)
-
-    def forward(self, X: Tensor, target: Any) -> tuple[Tensor, Tensor]:
-        """Return the loss of a batch, and the module's outputs."""
-        with self._precision if self.training else nullcontext():
-            prediction = self.module(X).to(X.dtype)
-        return self.criterion(prediction, target), prediction
-
-
-def _stacked(batches: Sequence[Any]) -> tuple[Tensor, Any]:
-    """Stack the members' batches; validation rows, which are the same, take no more memory."""
-    inputs, targets = zip(*batches, strict=True)
-    if isinstance(targets[0], (tuple, list)):
-        return _stack(inputs), tuple(map(_stack, zip(*targets, strict=True)))
-    return _stack(inputs), _stack(targets)
-
-
-def _stack(tensors: Sequence[Tensor]) -> Tensor:
-    if all(tensor is tensors[0] for tensor in tensors):
-        return tensors[0].expand(len(tensors), *tensors[0].shape)
-    return torch.stack(list(tensors))
+def _weights_of(X: Tensor, target: Any) -> Tensor | int:
+    """Return what the mean losses of the members' batches weigh in the means over an epoch."""
+    return target[1].flatten(1).sum(1) if isinstance(target, (tuple, list)) else X.shape[1]
 
 
 def _check_joint(net: NeuralNet) -> None:

@@ -93,7 +93,7 @@ class InMemoryNet(NeuralNetRegressor):
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            epoch.add(step["loss"].detach().unsqueeze(0), batch)
+            epoch.add(step["loss"].detach().unsqueeze(0), batch_weight(*batch))
             self.notify("on_batch_end", batch=batch, training=training, **step)
         epoch.record([self.history], prefix)
 
@@ -113,11 +113,10 @@ class EpochLoss:
         self._weight: Tensor | float = 0.0
         self._n_batches = 0
 
-    def add(self, losses: Tensor, *batches: Any) -> None:
-        """Add the mean losses (n_nets,) of every net's batch."""
-        weights = _weights_of(batches)
-        self._total = self._total + losses * weights
-        self._weight = self._weight + weights
+    def add(self, losses: Tensor, weight: Tensor | int) -> None:
+        """Add the mean losses (n_nets,) of the nets' batches, and what each weighs."""
+        self._total = self._total + losses * weight
+        self._weight = self._weight + weight
         self._n_batches += 1
 
     def record(self, histories: Sequence[History], prefix: str) -> None:
@@ -130,9 +129,6 @@ class EpochLoss:
             history.record(f"{prefix}_batch_count", self._n_batches)
 
 
-def _weights_of(batches: Sequence[Any]) -> Tensor | int:
-    """Return what the mean losses of nets' batches weigh in the means over an epoch."""
-    X, target = batches[0]
-    if isinstance(target, (tuple, list)):
-        return torch.stack([weight.sum() for _, (_, weight) in batches])
-    return len(X)
+def batch_weight(X: Tensor, target: Any) -> Tensor | int:
+    """Return what the mean loss of a batch weighs in the mean over an epoch."""
+    return target[1].sum() if isinstance(target, (tuple, list)) else len(X)
