@@ -170,11 +170,16 @@ class InMemoryBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         """Yield ``(X, target)`` for every batch."""
-        augment = self.dataset.augment if self.shuffle else None
-        for X, target in self._as_they_are():
-            yield X if augment is None else augment(X), target
+        for X, target in self.as_they_are():
+            yield X if self.edits is None else self.edits(X), target
 
-    def _as_they_are(self) -> Iterator[tuple[Tensor, Any]]:
+    @property
+    def edits(self) -> Callable[[Tensor], Tensor] | None:
+        """What edits the rows of a batch."""
+        return self.dataset.augment if self.shuffle else None
+
+    def as_they_are(self) -> Iterator[tuple[Tensor, Any]]:
+        """Yield every batch before it is edited."""
         data = self.dataset
         if self.shuffle:
             data.start_epoch()
@@ -197,24 +202,19 @@ class InMemoryBatches:
 
 
 def stacked_batches(loaders: Sequence[InMemoryBatches]) -> Iterator[tuple[Tensor, Any]]:
-    """Yield the batches that several loaders draw from the same rows, one over the other.
+    """Yield the batches that several loaders draw from the same rows, before they are edited.
 
-    Tensors have an axis of the loaders in front. Each loader draws its own order and edits, as if
-    it were alone.
+    Tensors have an axis of the loaders in front. Each loader draws its own order, as if it were
+    alone.
     """
     data = loaders[0].dataset
     if isinstance(data.X, StoredRows) or not all(loader.shuffle for loader in loaders):
-        for batches in zip(*loaders, strict=True):
+        for batches in zip(*(loader.as_they_are() for loader in loaders), strict=True):
             yield _stacked(batches)
         return
     orders = torch.stack([loader._order() for loader in loaders]).to(data.X.device)
     for start, stop in pairwise(batch_bounds(len(data), loaders[0].batch_size)):
-        X, target = data[orders[:, start:stop]]
-        edits = [loader.dataset.augment for loader in loaders]
-        if any(edits):
-            both = zip(X, edits, strict=True)
-            X = torch.stack([x if edit is None else edit(x) for x, edit in both])
-        yield X, target
+        yield data[orders[:, start:stop]]
 
 
 def _stacked(batches: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, Any]:

@@ -157,7 +157,7 @@ def _fit(members: list[_Member], valid_set: InMemoryDataset | None, checkpoint: 
         for member, sets in zip(active, datasets, strict=True):
             member.net.notify("on_epoch_begin", **sets)
         stack = MemberStack(active, skeleton)
-        _train_epoch(stack, [member.batches for member in active])
+        _train_epoch(stack)
         if valid_set is not None:
             _validate(stack, valid_set)
         stack.release()
@@ -166,15 +166,11 @@ def _fit(members: list[_Member], valid_set: InMemoryDataset | None, checkpoint: 
     checkpoint.save(member.state() for member in members)
 
 
-def _train_epoch(stack: MemberStack, batches: Sequence[InMemoryBatches]) -> None:
+def _train_epoch(stack: MemberStack) -> None:
     epoch = EpochLoss()
-    with stack.steps() as step:
-        for X, target in stacked_batches(batches):
-            stack.notify("on_batch_begin", X, target, training=True)
-            losses, predictions = step(X, target)
-            epoch.add(losses, _weights_of(X, target))
-            results = {"loss": losses, "y_pred": predictions}
-            stack.notify("on_batch_end", X, target, training=True, **results)
+    with stack.training() as step:
+        for X, target in stacked_batches([member.batches for member in stack.members]):
+            epoch.add(step(X, target), _weights_of(X, target))
         epoch.record([member.net.history for member in stack.members], "train")
 
 
@@ -184,11 +180,7 @@ def _validate(stack: MemberStack, valid_set: InMemoryDataset) -> None:
     for batch in stack.members[0].net.get_iterator(valid_set, training=False):
         # The same rows for all take no more memory.
         X, target = mapped(lambda values: values.expand(len(stack.members), *values.shape), *batch)
-        stack.notify("on_batch_begin", X, target, training=False)
-        losses, predictions = stack(X, target, training=False)
-        epoch.add(losses, _weights_of(X, target))
-        results = {"loss": losses, "y_pred": predictions}
-        stack.notify("on_batch_end", X, target, training=False, **results)
+        epoch.add(stack.validate(X, target), _weights_of(X, target))
     epoch.record([member.net.history for member in stack.members], "valid")
 
 

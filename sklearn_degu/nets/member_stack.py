@@ -14,16 +14,20 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from sklearn_degu.modules import Dropout
+from sklearn_degu.nets.checkpoints import Training
+from sklearn_degu.nets.data import InMemoryBatches
 from sklearn_degu.nets.net import training_precision
 from sklearn_degu.nets.progress import EpochReporter
 from sklearn_degu.nets.recorded import Step, can_record, recorded
 
 
 class Member(Protocol):
-    """A net in training, and the generator of its dropout masks."""
+    """A net in training, its loader and the generator of its dropout masks."""
 
     net: NeuralNet
+    batches: InMemoryBatches
     dropout: torch.Generator
+    training: Training
 
 
 class MemberStack:
@@ -65,26 +69,41 @@ class MemberStack:
     ) -> Any:
         return functional_call(self._skeleton, (parameters, buffers), (X, target))
 
-    def steps(self) -> AbstractContextManager[Step]:
-        """Return the context of an epoch: in it is what takes a step of training."""
+    def training(self) -> AbstractContextManager[Step]:
+        """Return the context of an epoch: in it is what trains on a batch and returns losses."""
         optimizers = [member.net.optimizer_ for member in self.members]
         device = torch.device(self.members[0].net.device or "cpu")
         if self._is_watched or not can_record(device, optimizers):
-            return nullcontext(self._step)
-        generators = [member.dropout for member in self.members]
-        return recorded(self._step, device, generators, optimizers)
+            return nullcontext(self._train)
+        drawn_from = [member.training.generators for member in self.members]
+        # The order of the rows is drawn elsewhere.
+        generators = [own for all_ in drawn_from for own in all_ if own.device.type == device.type]
+        return recorded(self._train, device, generators, optimizers)
 
-    def _step(self, X: Tensor, target: Any) -> tuple[Tensor, Tensor]:
+    def _train(self, X: Tensor, target: Any) -> Tensor:
+        X = self._edited(X)
+        self._notify("on_batch_begin", X, target, training=True)
         losses, predictions = self(X, target, training=True)
         self._backward(losses)
-        for i, (member, named) in enumerate(zip(self.members, self._learnable, strict=True)):
-            if self._is_watched:
-                batch = mapped(itemgetter(i), X, target)
-                member.net.notify(
-                    "on_grad_computed", named_parameters=named, batch=batch, training=True
-                )
+        for i, member in enumerate(self.members):
+            self._notify_of_gradients(i, X, target)
             member.net.optimizer_.step()
-        return losses.detach(), predictions.detach()
+        results = {"loss": losses.detach(), "y_pred": predictions.detach()}
+        self._notify("on_batch_end", X, target, training=True, **results)
+        return losses.detach()
+
+    def validate(self, X: Tensor, target: Any) -> Tensor:
+        """Return the losses (n_members,) of a batch to validate on."""
+        self._notify("on_batch_begin", X, target, training=False)
+        losses, predictions = self(X, target, training=False)
+        results = {"loss": losses, "y_pred": predictions}
+        self._notify("on_batch_end", X, target, training=False, **results)
+        return losses
+
+    def _edited(self, X: Tensor) -> Tensor:
+        edits = [member.batches.edits for member in self.members]
+        both = zip(X, edits, strict=True)
+        return torch.stack([edit(x) for x, edit in both if edit]) if all(edits) else X
 
     def _backward(self, losses: Tensor) -> None:
         """Give every member the gradient of its own loss."""
@@ -104,14 +123,8 @@ class MemberStack:
                 own.data = own.data.clone()
                 own.grad = None
 
-    def notify(
-        self,
-        event: str,
-        X: Tensor,
-        target: Any,
-        *,
-        training: bool,
-        **results: Tensor,
+    def _notify(
+        self, event: str, X: Tensor, target: Any, *, training: bool, **results: Tensor
     ) -> None:
         """Tell every member's callbacks of its batch, if any wants to know."""
         if not self._is_watched:
@@ -120,6 +133,14 @@ class MemberStack:
             batch = mapped(itemgetter(i), X, target)
             own = {name: values[i] for name, values in results.items()}
             member.net.notify(event, batch=batch, training=training, **own)
+
+    def _notify_of_gradients(self, i: int, X: Tensor, target: Any) -> None:
+        if self._is_watched:
+            batch = mapped(itemgetter(i), X, target)
+            named = self._learnable[i]
+            self.members[i].net.notify(
+                "on_grad_computed", named_parameters=named, batch=batch, training=True
+            )
 
 
 class ModuleAndLoss(nn.Module):

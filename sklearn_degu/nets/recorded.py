@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# What a step maps to its losses and predictions: inputs, and targets or (targets, weights).
-Step = Callable[[Tensor, Any], tuple[Tensor, Tensor]]
+# What maps inputs, and targets or (targets, weights), to losses, and takes a step of training.
+Step = Callable[[Tensor, Any], Tensor]
 
 # Steps to take before one is recorded, in which libraries and optimisers allocate what they keep.
 N_WARM_UP = 3
@@ -30,8 +30,8 @@ class RecordedStep:
     Parameters
     ----------
     step : callable
-        Maps a batch to losses and predictions. It must ask the device for no number, and must
-        find its weights and its optimisers' state in the same memory every time.
+        Takes a step of training on a batch, and returns losses. It must ask the device for no
+        number, and must find weights and the optimisers' state in the same memory every time.
     record : callable
         Called as ``record(run)``, returns what replays all that ``run()`` launches, without
         having run it.
@@ -46,8 +46,8 @@ class RecordedStep:
         self._recording: _Recording | None = None
         self._is_recordable = True
 
-    def __call__(self, X: Tensor, target: Any) -> tuple[Tensor, Tensor]:
-        """Take a step; what is returned holds until the next one."""
+    def __call__(self, X: Tensor, target: Any) -> Tensor:
+        """Take a step; the losses that are returned hold until the next one."""
         if self._is_recordable and self._recording is None and self._n_taken >= N_WARM_UP:
             self._try_to_record(X, target)
         if self._recording is not None and self._recording.suits(X):
@@ -69,7 +69,7 @@ class RecordedStep:
 
 
 class _Recording:
-    """A recorded step, with the memory that it reads its batch from and writes its results to."""
+    """A recorded step, with the memory that it reads its batch from and writes its losses to."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class _Recording:
         self._target = tuple(map(torch.clone, target)) if _is_pair(target) else target.clone()
 
         def run() -> None:
-            self._results = step(self._X, self._target)
+            self._losses = step(self._X, self._target)
 
         self._replay = record(run)
 
@@ -90,12 +90,12 @@ class _Recording:
         """Whether a batch has the shape of that which was recorded."""
         return X.shape == self._X.shape
 
-    def replay(self, X: Tensor, target: Any) -> tuple[Tensor, Tensor]:
+    def replay(self, X: Tensor, target: Any) -> Tensor:
         """Take the step with a batch."""
         for memory, values in zip(_parts(self._X, self._target), _parts(X, target), strict=True):
             memory.copy_(values)
         self._replay()
-        return self._results
+        return self._losses
 
 
 @contextmanager
