@@ -4,8 +4,8 @@ One ensemble a seed is trained on a table of sequences with folds, on the sequen
 (--augment-members) edited in every batch, and distilled in several ways:
 on its training rows; on edited copies of them that are drawn every few epochs; on a new copy every
 epoch (dynamic augmentation), labelled by all members or by random ones (stochastic teacher
-sampling); and from the weights of the first member. All students have the same net, the same
-number of epochs and a cosine schedule. Whatever is finished is kept in --work.
+sampling); with and without dropout; for longer; and from the weights of the first member. All
+students have a cosine schedule. Whatever is finished is kept in --work.
 
     python benchmarks/students.py lentimpra_joint.tsv.gz --leave-out overlaps_cagi5 --seeds 0 1 2
 
@@ -34,13 +34,31 @@ from sklearn_degu.nets import WeightAverage
 from sklearn_degu.recipes import deepstarr_net
 from sklearn_degu.sequences import SequenceEncoder
 
-STUDENTS: dict[str, dict[str, Any]] = {
-    "training rows": {"augment": None},
-    "edited copies, one in 4 epochs": {"copy_epochs": 4},
-    "dynamic": {"copy_epochs": 1},
-    "dynamic, rows kept": {"copy_epochs": 1, "keep_originals": True},
-    "dynamic, 2 members a row": {"copy_epochs": 1, "n_sampled_members": 2},
-    "dynamic, from a member's weights": {"copy_epochs": 1, "warm_start_from_teacher": True},
+AS_IT_IS: dict[str, Any] = {}
+NO_DROPOUT = {"module__dropout": 0.0}
+TWO_MEMBERS = {"copy_epochs": 1, "n_sampled_members": 2}
+
+
+class Student(NamedTuple):
+    """How a student is distilled, what differs in its net, and how often it has its epochs."""
+
+    distillation: dict[str, Any]
+    net: dict[str, Any] = AS_IT_IS
+    times: int = 1
+
+
+STUDENTS = {
+    "training rows": Student({"augment": None}),
+    "training rows, no dropout": Student({"augment": None}, NO_DROPOUT),
+    "edited copies, one in 4 epochs": Student({"copy_epochs": 4}),
+    "edited copies, no dropout": Student({"copy_epochs": 4}, NO_DROPOUT),
+    "dynamic": Student({"copy_epochs": 1}),
+    "dynamic, 2 members a row": Student(TWO_MEMBERS),
+    "dynamic, 2 members a row, no dropout": Student(TWO_MEMBERS, NO_DROPOUT),
+    "the same, 3 times as long": Student(TWO_MEMBERS, NO_DROPOUT, times=3),
+    "dynamic, from a member's weights": Student(
+        {**TWO_MEMBERS, "warm_start_from_teacher": True}, NO_DROPOUT
+    ),
 }
 
 
@@ -82,7 +100,13 @@ def load(options: argparse.Namespace) -> Data:
     return Data(*((X[rows], table.y.reshape(len(X), -1)[rows]) for rows in parts))
 
 
-def net(options: argparse.Namespace, epochs: int, width: float, *callbacks: tuple[str, Any]) -> Any:
+def net(
+    options: argparse.Namespace,
+    epochs: int,
+    width: float,
+    *callbacks: tuple[str, Any],
+    **params: Any,
+) -> Any:
     """Return the net of members or students; the callbacks come first."""
     schedule = LRScheduler("CosineAnnealingLR", T_max=epochs)
     best = EarlyStopping(patience=epochs, load_best=True)
@@ -91,6 +115,7 @@ def net(options: argparse.Namespace, epochs: int, width: float, *callbacks: tupl
         max_epochs=epochs,
         device=options.device,
         callbacks=[*callbacks, ("lr_schedule", schedule), ("best_weights", best)],
+        **params,
     )
 
 
@@ -115,14 +140,16 @@ def fit_student(
 ) -> tuple[DistilledRegressor, float]:
     """Return a student and the processor seconds of its training, labels included."""
     width = options.student_width or options.width
+    chosen = STUDENTS[name]
+    epochs = chosen.times * options.student_epochs
 
     def fit() -> tuple[DistilledRegressor, float]:
         student = DistilledRegressor(
             FrozenEstimator(teacher),
-            net(options, options.student_epochs, width, ("average", WeightAverage())),
+            net(options, epochs, width, ("average", WeightAverage()), **chosen.net),
             random_state=seed,
             verbose=2,
-            **STUDENTS[name],
+            **chosen.distillation,
         )
         start = time.process_time()
         student.fit(*data.train, X_val=data.valid[0], y_val=data.valid[1])
@@ -162,7 +189,7 @@ def figures(options: argparse.Namespace, data: Data, seed: int, chosen: str) -> 
             float(correlations(said["mean"], ensemble["mean"]).mean()),
             correlations(said["epistemic"], ensemble["epistemic"]),
             float(said["epistemic"].mean() / ensemble["epistemic"].mean()),
-            seconds / options.student_epochs,
+            seconds / (options.student_epochs * STUDENTS[name].times),
         )
     return found
 
