@@ -75,7 +75,9 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
             Whether to return the standard deviation too.
         kind : {"epistemic", "aleatoric", "total"}, default=None
             Which uncertainty ``return_std`` means. None takes every component that the model
-            has (``uncertainty_kinds_``).
+            has (``uncertainty_kinds_``). The mean is the same for all: without ``return_std`` it
+            changes nothing, so that what hands the same parameters to every ``predict``, as MAPIE
+            does, may name it.
 
         Returns
         -------
@@ -90,13 +92,12 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         ValueError
             If X differs from the training data in shape, or the model lacks ``kind``.
         """
-        if kind is not None and not return_std:
-            raise ValueError(f"kind={kind!r} chooses a standard deviation: set return_std=True.")
         check_is_fitted(self)
         mean, variances = self._finite_moments(X)
-        if not return_std:
+        if not return_std and kind is None:
             return self._like_y(mean)
-        return self._like_y(mean), self._like_y(combine(variances, kind))
+        std = combine(variances, kind)
+        return (self._like_y(mean), self._like_y(std)) if return_std else self._like_y(mean)
 
     def predict_uncertainty(self, X: ArrayLike, kind: Kind | None = None) -> Array:
         """Predict the standard deviation of one kind.

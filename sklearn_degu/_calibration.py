@@ -149,7 +149,8 @@ class CalibratedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return_std : bool, default=False
             Whether to return the standard deviation too, if the estimator has one.
         kind : {"epistemic", "aleatoric", "total"}, default=None
-            Which uncertainty ``return_std`` means, for an estimator that has several.
+            Which uncertainty ``return_std`` means, for an estimator that has several. The mean is
+            the same for all.
 
         Returns
         -------
@@ -160,18 +161,15 @@ class CalibratedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
-            If ``kind`` is given without ``return_std=True``.
         TypeError
-            If the estimator has no standard deviation.
+            If ``return_std`` or ``kind`` is asked of an estimator that has no standard deviation.
         """
         check_is_fitted(self)
-        if return_std:
-            return predict_with_std(self.estimator_, X, kind)
-        if kind is not None:
-            raise ValueError(f"kind={kind!r} chooses a standard deviation: set return_std=True.")
-        predicted: Array = self.estimator_.predict(X)
-        return predicted
+        if not return_std and kind is None:
+            predicted: Array = self.estimator_.predict(X)
+            return predicted
+        mean, std = predict_with_std(self.estimator_, X, kind)
+        return (mean, std) if return_std else mean
 
     @_only_with_std
     def predict_uncertainty(self, X: ArrayLike, kind: Kind | None = None) -> Array:

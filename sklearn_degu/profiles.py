@@ -209,7 +209,7 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             Whether to return the standard deviation too; of an ensemble alone.
         kind : {"epistemic", "aleatoric", "total"}, default=None
             Which uncertainty ``return_std`` means. None takes every component that the ensemble
-            has.
+            has. The mean is the same for all.
 
         Returns
         -------
@@ -225,11 +225,7 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             lacks.
         """
         check_is_fitted(self)
-        if not return_std:
-            if kind is not None:
-                raise ValueError(
-                    f"kind={kind!r} chooses a standard deviation: set return_std=True."
-                )
+        if not return_std and kind is None:
             return _as_columns(self._sums(np.asarray(self.estimator_.predict(X))))
         ensemble = last_step(self.estimator_)
         if not isinstance(ensemble, EnsembleRegressor):
@@ -239,7 +235,8 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 "or fit the estimator on the sums themselves, y=bin_profile(y)."
             )
         mean, variances = ensemble._sum_moments(_as_read(self.estimator_, X), self._sums)
-        return _as_columns(mean), _as_columns(combine(variances, kind))
+        std = _as_columns(combine(variances, kind))
+        return (_as_columns(mean), std) if return_std else _as_columns(mean)
 
     def predict_uncertainty(self, X: ArrayLike, kind: Kind | None = None) -> Array:
         """Predict the standard deviation of one kind.

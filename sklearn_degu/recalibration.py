@@ -276,10 +276,8 @@ class RecalibratedRegressor(CalibratedRegressor):
         Raises
         ------
         ValueError
-            If ``kind`` is given without ``return_std=True``, or is another than "total".
+            If ``kind`` is another than "total".
         """
-        if not return_std:
-            return super().predict(X, kind=kind)
         check_is_fitted(self)
         if kind not in (None, "total"):
             raise ValueError(
@@ -287,6 +285,8 @@ class RecalibratedRegressor(CalibratedRegressor):
                 "kinds before recalibration are those of estimator_; which of them is "
                 f"recalibrated is said by {type(self).__name__}(kind=...)."
             )
+        if not return_std:
+            return super().predict(X)
         mean, std = predict_with_std(self.estimator_, X, self._kind)
         recalibrated = [
             recalibration(column)

@@ -85,10 +85,13 @@ class TestPrediction:
         with pytest.raises(ValueError, match="no 'aleatoric' uncertainty; it has epistemic"):
             ensemble.predict_uncertainty(table[0], kind="aleatoric")
 
-    def test_a_kind_without_return_std_is_refused(self, table):
+    def test_the_mean_is_the_same_for_every_kind_that_there_is(self, table):
         ensemble = tiny_ensemble().fit(*table)
-        with pytest.raises(ValueError, match="set return_std=True"):
-            ensemble.predict(table[0], kind="epistemic")
+        np.testing.assert_array_equal(
+            ensemble.predict(table[0], kind="epistemic"), ensemble.predict(table[0])
+        )
+        with pytest.raises(ValueError, match="no 'aleatoric' uncertainty"):
+            ensemble.predict(table[0], kind="aleatoric")
 
     def test_an_unfitted_ensemble_says_so(self, table):
         with pytest.raises(NotFittedError):

@@ -177,6 +177,8 @@ class TestKind:
         half_width = intervals[:, 1, 0] - points
         ratio = half_width / fitted.predict_uncertainty(X, kind=kind)
         np.testing.assert_allclose(ratio, ratio[0])
+        # MAPIE hands them to every predict, that of the points too.
+        np.testing.assert_array_equal(conformal.predict(X), fitted.predict(X))
 
 
 class TestWhatMapieRefuses:

@@ -213,9 +213,11 @@ class TestFit:
         with pytest.raises(ValueError, match="8 positions cannot be cut into bins of bin_size=3"):
             model.fit(*data)
 
-    def test_refuses_a_kind_without_a_deviation(self, data, fitted):
-        with pytest.raises(ValueError, match="set return_std=True"):
-            binned(fitted).predict(data[0], kind="epistemic")
+    def test_the_mean_is_the_same_for_every_kind(self, data, fitted):
+        model = binned(fitted)
+        np.testing.assert_allclose(
+            model.predict(data[0], kind="epistemic"), model.predict(data[0]), rtol=1e-6
+        )
 
     def test_refuses_a_kind_that_there_is_not(self, data, fitted):
         with pytest.raises(ValueError, match="no 'aleatoric' uncertainty"):

@@ -186,7 +186,7 @@ VALUES = {
     ),
     "kind unknown": (lambda: ENSEMBLE.predict(X, True, kind="both"), "no 'both' uncertainty"),
     "kind a list": (lambda: ENSEMBLE.predict(X, True, kind=["epistemic"]), "uncertainty"),
-    "kind without std": (lambda: STUDENT.predict(X, kind="total"), "set return_std=True"),
+    "kind without std": (lambda: STUDENT.predict(X, kind="both"), "no 'both' uncertainty"),
     "deviation of zero": (lambda: gaussian_nll(Y, Y, 0 * STD), "put a floor under deviations"),
     "deviation of 1e-300": (
         lambda: expected_normalized_calibration_error(Y, Y, 1e-300 * STD),
