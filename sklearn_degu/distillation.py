@@ -38,14 +38,13 @@ from sklearn_degu._inputs import (
 from sklearn_degu._lessons import Augmentation, Labels, Lessons, Plan, Teaching
 from sklearn_degu._prediction_module import PredictionModule, StudentReadout
 from sklearn_degu._rows import row_hashes
+from sklearn_degu._student_net import default_student_net
 from sklearn_degu._teaching import EnsembleTeaching
 from sklearn_degu._validation import MIN_VALIDATION, GivenRows, TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
 from sklearn_degu.augmentation.policy import edited_copy
 from sklearn_degu.ensemble import EnsembleRegressor, fingerprint
-from sklearn_degu.nets.averaging import WeightAverage
-from sklearn_degu.nets.configure import configure, has_callback, is_sequence_net
-from sklearn_degu.nets.count_losses import predicts_rates, with_squared_error
+from sklearn_degu.nets.configure import configure, is_sequence_net
 from sklearn_degu.nets.data import Rows
 from sklearn_degu.nets.fine_tuning import (
     fine_tuning_net,
@@ -77,8 +76,10 @@ class DistilledRegressor(NeuralRegressor):
     student : skorch.NeuralNet, default=None
         The net of the student, unfitted. None takes the teacher's net, the first one if it has
         several, and averages its weights over the training
-        (:class:`~sklearn_degu.nets.WeightAverage`), unless its callbacks are disabled. A net
-        given here is trained as it is.
+        (:class:`~sklearn_degu.nets.WeightAverage`), unless its callbacks are disabled. Where it
+        learns on edited copies, a net of :mod:`sklearn_degu.modules` has no dropout
+        (``module__dropout=0``): it meets new sequences all the time, and follows the teacher the
+        better. A net given here is trained as it is.
     target : {"log_var", "std"}, default="log_var"
         How the standard deviation is learned: as the logarithm of its square, or as itself,
         kept positive by softplus.
@@ -334,7 +335,7 @@ class DistilledRegressor(NeuralRegressor):
         check_plan(self, plan, samples.X, unlabeled)
         check_labels(self, teacher, validated=holds_out)
         n_heads = 1 + len(components_of(teacher))
-        student = self._configured(teacher, n_heads * self.n_outputs_, validated=holds_out)
+        student = self._configured(teacher, plan, n_heads * self.n_outputs_, validated=holds_out)
         check_student(self, student, teacher, plan)
         self.teacher_ = self._fitted(teacher, teacher_seed, data, folder)
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
@@ -365,7 +366,7 @@ class DistilledRegressor(NeuralRegressor):
         self._heads = self._fitted_heads(lessons)
         validated = rows.valid is not None
         n_outputs, loss = self._heads.n_outputs, self._loss(plan)
-        student = self._configured(self.teacher_, n_outputs, validated=validated, **loss)
+        student = self._configured(self.teacher_, plan, n_outputs, validated=validated, **loss)
         first, dtype = lessons.rows(self._heads), compute_dtype(rows.train.X)
         check_training_memory(student, first, dtype)
         valid = None if rows.valid is None else (rows.valid, teaching(rows.valid.X, "valid"))
@@ -411,11 +412,17 @@ class DistilledRegressor(NeuralRegressor):
         )
 
     def _configured(
-        self, teacher: EnsembleRegressor, n_outputs: int, *, validated: bool, **loss: Any
+        self,
+        teacher: EnsembleRegressor,
+        plan: Plan,
+        n_outputs: int,
+        *,
+        validated: bool,
+        **loss: Any,
     ) -> NeuralNet:
         """Return the student's net, sized for the data."""
         return configure(
-            self._student_net(teacher),
+            self._student_net(teacher, plan),
             n_outputs=n_outputs,
             input_shape=self.input_shape_,
             validated=validated,
@@ -531,17 +538,11 @@ class DistilledRegressor(NeuralRegressor):
         fitted: EnsembleRegressor = fit(teacher, folder.below("teacher"), **data)
         return fitted
 
-    def _student_net(self, teacher: EnsembleRegressor) -> NeuralNet:
-        """Return the student's net, by default the teacher's with averaged weights."""
+    def _student_net(self, teacher: EnsembleRegressor, plan: Plan) -> NeuralNet:
         if self.student is not None:
             return self.student
-        net = clone(teacher.nets()[0])
-        if predicts_rates([net]):
-            net = with_squared_error(net)
-        if net.callbacks != "disable" and not has_callback(net, WeightAverage):
-            average = ("weight_average", WeightAverage())
-            net.set_params(callbacks=[average, *(net.callbacks or [])])
-        return net
+        sees_edits = plan.augment is not None
+        return default_student_net(clone(teacher.nets()[0]), sees_edits=sees_edits)
 
     def _inherited_rows(self, samples: Samples) -> TrainingRows:
         """Separate the rows as the teacher did."""

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 import sklearn_degu.distillation
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu.modules import DeepSTARR
 from sklearn_degu.nets import WeightAverage
 from sklearn_degu.recipes import deepstarr_net
 from tests.noisy import replicates_of
@@ -737,6 +738,27 @@ def test_copies_equal_the_original(sequences, copied, fitted):
     predicted = twin.predict(X) if fitted else twin.fit(X, y).predict(X)
     np.testing.assert_array_equal(predicted, expected)
     assert (degu.fit(X, y).input_shape_) == (4, LENGTH)
+
+
+@pytest.mark.parametrize(
+    ("augment", "own", "expected"),
+    [("auto", False, 0.0), (None, False, 0.3), ("auto", True, 0.3)],
+)
+def test_a_student_of_edited_copies_has_no_dropout_unless_its_net_is_given(
+    sequences, augment, own, expected
+):
+    X, y = sequences
+    net = tiny_net(DeepSTARR, module__width=0.05, module__dropout=0.3, max_epochs=1)
+    degu = tiny_degu(tiny_ensemble(net), net if own else None, augment=augment)
+    degu.fit(np.concatenate([X, X], axis=2), y)
+    assert degu.student_.get_params()["module__dropout"] == expected
+    assert degu.teacher_.estimators_[0].get_params()["module__dropout"] == 0.3
+
+
+def test_dropout_of_a_users_module_is_left_as_it_is(sequences):
+    net = tiny_conv_net(module__dropout=0.3)
+    degu = tiny_degu(tiny_ensemble(net)).fit(*sequences)
+    assert degu.student_.get_params()["module__dropout"] == 0.3
 
 
 def test_a_net_that_averages_its_weights_already_is_not_averaged_twice(table, trainings):
