@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 from types import NoneType
@@ -107,7 +108,7 @@ def check_frozen(degu: DistilledRegressor, teacher: EnsembleRegressor) -> None:
 
 
 def check_plan(degu: DistilledRegressor, plan: Plan, X: Any, unlabeled: NDArray[Any]) -> None:
-    """Raise if rows cannot be shown as planned.
+    """Raise if rows cannot be shown as planned; warn of what the plan has no use for.
 
     Raises
     ------
@@ -116,6 +117,13 @@ def check_plan(degu: DistilledRegressor, plan: Plan, X: Any, unlabeled: NDArray[
         no second stage to train on with.
     """
     check_fine_tuning(degu.fine_tune_epochs, degu.fine_tune_lr, augments=plan.augment is not None)
+    if degu.keep_originals and plan.augment is None:
+        warnings.warn(
+            "keep_originals=True has no effect: the student learns on the training rows alone, "
+            f"because augment={degu.augment!r} makes no copies of them.",
+            UserWarning,
+            stacklevel=4,
+        )
     if degu.fine_tune_epochs and plan.samples_members:
         raise ValueError(
             "fine_tune_epochs has the student train on with one set of labels, which "

@@ -740,6 +740,13 @@ def test_copies_equal_the_original(sequences, copied, fitted):
     assert (degu.fit(X, y).input_shape_) == (4, LENGTH)
 
 
+def test_originals_kept_beside_no_copies_are_warned_of(table):
+    with pytest.warns(UserWarning, match="keep_originals=True has no effect") as caught:
+        degu = tiny_degu(keep_originals=True).fit(*table)
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(degu.predict(table[0]), tiny_degu().fit(*table).predict(table[0]))
+
+
 @pytest.mark.parametrize(
     ("augment", "own", "expected"),
     [("auto", False, 0.0), (None, False, 0.3), ("auto", True, 0.3)],

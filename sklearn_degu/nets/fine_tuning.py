@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -21,7 +22,7 @@ _SLOWER = 0.1
 
 
 def check_fine_tuning(epochs: Any, lr: Any, *, augments: bool) -> None:
-    """Raise if the parameters of a second stage are not usable.
+    """Raise if the parameters of a second stage are not usable; warn of a rate without one.
 
     Raises
     ------
@@ -36,6 +37,13 @@ def check_fine_tuning(epochs: Any, lr: Any, *, augments: bool) -> None:
     number = isinstance(lr, Real) and not isinstance(lr, bool)
     if lr is not None and not (number and 0 < lr < np.inf):
         raise ValueError(f"fine_tune_lr must be None or a positive number, got {lr!r}.")
+    if lr is not None and not epochs:
+        warnings.warn(
+            f"fine_tune_lr={lr!r} has no effect: it is that of fine_tune_epochs, of which there "
+            "are 0.",
+            UserWarning,
+            stacklevel=4,
+        )
     if epochs and not augments:
         raise ValueError(
             f"fine_tune_epochs={epochs} trains on with the rows as they are after a training on "

@@ -113,10 +113,11 @@ class TestSecondStage:
         assert len(set.union(*streams)) == 9
         assert Seeds(3).weights == Seeds(3, stage=1).weights
 
-    def test_of_no_epochs_changes_nothing(self, table):
-        one, other = (
-            two_stages(fine_tune_epochs=0, fine_tune_lr=lr).fit(*table) for lr in (None, 0.1)
-        )
+    def test_of_no_epochs_changes_nothing_and_a_rate_for_them_is_warned_of(self, table):
+        one = two_stages(fine_tune_epochs=0).fit(*table)
+        with pytest.warns(UserWarning, match=r"fine_tune_lr=0.1 has no effect") as caught:
+            other = two_stages(fine_tune_epochs=0, fine_tune_lr=0.1).fit(*table)
+        assert caught[0].filename == __file__
         np.testing.assert_array_equal(one.predict(table[0]), other.predict(table[0]))
 
 
