@@ -19,7 +19,7 @@ from sklearn_degu.ensemble import EnsembleRegressor
 from sklearn_degu.nets.configure import check_net, configure
 from sklearn_degu.nets.count_losses import predicts_rates
 from sklearn_degu.nets.data import InMemoryBatches
-from sklearn_degu.nets.fine_tuning import check_fine_tuning
+from sklearn_degu.nets.fine_tuning import check_fine_tuning, check_first_stage
 from sklearn_degu.nets.randomness import global_generator
 from sklearn_degu.nets.training import warm_weights
 from sklearn_degu.uncertainty import HEADS
@@ -48,6 +48,7 @@ def check_parameters(degu: DistilledRegressor) -> None:
             raise ValueError(f"{name} must be one of {allowed}, got {getattr(degu, name)!r}.")
     _check_head_weights(degu.head_weights)
     _check_whole_number("copy_epochs", degu.copy_epochs)
+    check_fine_tuning(degu.fine_tune_epochs, degu.fine_tune_lr)
     for name in ("keep_originals", "warm_start_from_teacher"):
         if not isinstance(getattr(degu, name), (bool, np.bool_)):
             raise ValueError(f"{name} must be True or False, got {getattr(degu, name)!r}.")
@@ -116,7 +117,7 @@ def check_plan(degu: DistilledRegressor, plan: Plan, X: Any, unlabeled: NDArray[
         If rows that stay in a file would have to be edited, or joined to others; or if there is
         no second stage to train on with.
     """
-    check_fine_tuning(degu.fine_tune_epochs, degu.fine_tune_lr, augments=plan.augment is not None)
+    check_first_stage(degu.fine_tune_epochs, augments=plan.augment is not None)
     if degu.keep_originals and plan.augment is None:
         warnings.warn(
             "keep_originals=True has no effect: the student learns on the training rows alone, "

@@ -41,6 +41,7 @@ from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
 from sklearn_degu.nets.count_losses import predicts_rates
 from sklearn_degu.nets.fine_tuning import (
     check_fine_tuning,
+    check_first_stage,
     fine_tuning_net,
     with_both_histories,
 )
@@ -627,9 +628,8 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
 
     def _check_augmentation(self) -> None:
         check_augment(self.augment)
-        check_fine_tuning(
-            self.fine_tune_epochs, self.fine_tune_lr, augments=self.augment is not None
-        )
+        check_fine_tuning(self.fine_tune_epochs, self.fine_tune_lr)
+        check_first_stage(self.fine_tune_epochs, augments=self.augment is not None)
 
 
 def fingerprint(X: NDArray[Any]) -> str:

@@ -740,9 +740,11 @@ def test_copies_equal_the_original(sequences, copied, fitted):
     assert (degu.fit(X, y).input_shape_) == (4, LENGTH)
 
 
-def test_originals_kept_beside_no_copies_are_warned_of(table):
-    with pytest.warns(UserWarning, match="keep_originals=True has no effect") as caught:
-        degu = tiny_degu(keep_originals=True).fit(*table)
+@pytest.mark.parametrize("params", [{"keep_originals": True}, {"fine_tune_lr": 0.1}])
+def test_parameters_without_effect_are_warned_of(table, params):
+    [name] = params
+    with pytest.warns(UserWarning, match=f"{name}=.* has no effect") as caught:
+        degu = tiny_degu(**params).fit(*table)
     assert caught[0].filename == __file__
     np.testing.assert_array_equal(degu.predict(table[0]), tiny_degu().fit(*table).predict(table[0]))
 

@@ -21,13 +21,13 @@ _SCHEDULES = (LRScheduler, OneCycle)
 _SLOWER = 0.1
 
 
-def check_fine_tuning(epochs: Any, lr: Any, *, augments: bool) -> None:
+def check_fine_tuning(epochs: Any, lr: Any) -> None:
     """Raise if the parameters of a second stage are not usable; warn of a rate without one.
 
     Raises
     ------
     ValueError
-        If a number is out of range, or if there is no first stage with edited rows.
+        If a number is out of range.
     """
     whole = isinstance(epochs, Integral) and not isinstance(epochs, bool)
     if not whole or epochs < 0:
@@ -44,6 +44,16 @@ def check_fine_tuning(epochs: Any, lr: Any, *, augments: bool) -> None:
             UserWarning,
             stacklevel=4,
         )
+
+
+def check_first_stage(epochs: int, *, augments: bool) -> None:
+    """Raise if there is no first stage with edited rows.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
     if epochs and not augments:
         raise ValueError(
             f"fine_tune_epochs={epochs} trains on with the rows as they are after a training on "

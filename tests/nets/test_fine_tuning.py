@@ -89,10 +89,10 @@ class TestSecondStage:
     def test_takes_normalisations_along(self, sequences):
         X, y = np.tile(sequences[0], 3), sequences[1]
         net = deepstarr_net(module__width=0.05, max_epochs=2, callbacks=None, batch_size=16)
-        options = {"augment": Jitter(0.0), "fine_tune_lr": NO_STEP}
+        second = {"fine_tune_epochs": 1, "fine_tune_lr": NO_STEP}
         first, both = (
-            two_stages(net, 1, **options, fine_tune_epochs=n).fit(X, y).estimators_[0].module_
-            for n in (0, 1)
+            two_stages(net, 1, augment=Jitter(0.0), **stage).fit(X, y).estimators_[0].module_
+            for stage in ({"fine_tune_epochs": 0}, second)
         )
         n_steps = [
             {int(v) for k, v in m.state_dict().items() if "num_batches" in k} for m in (first, both)
