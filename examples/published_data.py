@@ -104,8 +104,11 @@ def fit(assay: Assay, options: argparse.Namespace) -> DistilledRegressor:
         n_jobs=options.jobs,
         verbose=options.verbose,
     )
+    # New sequences in every epoch, each labelled by two random members.
     student = DistilledRegressor(
         teacher,
+        copy_epochs=1,
+        n_sampled_members=2,
         checkpoint_dir=options.checkpoint_dir,
         random_state=options.seed,
         verbose=options.verbose,
