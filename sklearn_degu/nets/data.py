@@ -171,12 +171,17 @@ class InMemoryBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         """Yield ``(X, target)`` for every batch."""
         for X, target in self.as_they_are():
-            yield X if self.edits is None else self.edits(X), target
+            yield self.edited(X), target
 
     @property
-    def edits(self) -> Callable[[Tensor], Tensor] | None:
-        """What edits the rows of a batch."""
-        return self.dataset.augment if self.shuffle else None
+    def edits(self) -> bool:
+        """Whether the rows of a batch are edited."""
+        return self.shuffle and self.dataset.augment is not None
+
+    def edited(self, X: Tensor) -> Tensor:
+        """Return the rows of a batch edited, if they are to be."""
+        augment = self.dataset.augment
+        return augment(X) if self.shuffle and augment is not None else X
 
     def as_they_are(self) -> Iterator[tuple[Tensor, Any]]:
         """Yield every batch before it is edited."""
@@ -212,6 +217,8 @@ def stacked_batches(loaders: Sequence[InMemoryBatches]) -> Iterator[tuple[Tensor
         for batches in zip(*(loader.as_they_are() for loader in loaders), strict=True):
             yield _stacked(batches)
         return
+    for loader in loaders:
+        loader.dataset.start_epoch()
     orders = torch.stack([loader._order() for loader in loaders]).to(data.X.device)
     for start, stop in pairwise(batch_bounds(len(data), loaders[0].batch_size)):
         yield data[orders[:, start:stop]]

@@ -30,6 +30,7 @@ from sklearn_degu.nets.randomness import (
     is_served_from_memory,
     one_intra_op_thread,
 )
+from sklearn_degu.nets.recorded import StepRecorder
 from sklearn_degu.nets.training import Weights, initialize, training_run
 
 
@@ -150,13 +151,14 @@ def _fit(members: list[_Member], valid_set: InMemoryDataset | None, checkpoint: 
         member.begin(kept)
     # What all members compute, without weights.
     skeleton = copy.deepcopy(ModuleAndLoss(members[0].net)).to("meta")
+    recorder = StepRecorder(torch.device(members[0].net.device or "cpu"))
     while active := [member for member in members if member.finished is None]:
         if checkpoint.is_due:
             checkpoint.save(member.state() for member in members)
         datasets = [{"dataset_train": m.rows, "dataset_valid": valid_set} for m in active]
         for member, sets in zip(active, datasets, strict=True):
             member.net.notify("on_epoch_begin", **sets)
-        stack = MemberStack(active, skeleton)
+        stack = MemberStack(active, skeleton, recorder)
         _train_epoch(stack)
         if valid_set is not None:
             _validate(stack, valid_set)

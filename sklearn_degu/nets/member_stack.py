@@ -18,7 +18,7 @@ from sklearn_degu.nets.checkpoints import Training
 from sklearn_degu.nets.data import InMemoryBatches
 from sklearn_degu.nets.net import training_precision
 from sklearn_degu.nets.progress import EpochReporter
-from sklearn_degu.nets.recorded import Step, can_record, recorded
+from sklearn_degu.nets.recorded import Step, StepRecorder
 
 
 class Member(Protocol):
@@ -37,8 +37,11 @@ class MemberStack:
     optimisers step, and their callbacks see, what is in the stack.
     """
 
-    def __init__(self, members: Sequence[Member], skeleton: ModuleAndLoss) -> None:
+    def __init__(
+        self, members: Sequence[Member], skeleton: ModuleAndLoss, recorder: StepRecorder
+    ) -> None:
         self.members = members
+        self._recorder = recorder
         self._modules = [ModuleAndLoss(member.net) for member in members]
         self._parameters, self._buffers = stack_module_state(self._modules)
         self._learnable = [list(member.net.get_all_learnable_params()) for member in members]
@@ -71,14 +74,15 @@ class MemberStack:
 
     def training(self) -> AbstractContextManager[Step]:
         """Return the context of an epoch: in it is what trains on a batch and returns losses."""
-        optimizers = [member.net.optimizer_ for member in self.members]
-        device = torch.device(self.members[0].net.device or "cpu")
-        if self._is_watched or not can_record(device, optimizers):
+        if self._is_watched:
             return nullcontext(self._train)
-        drawn_from = [member.training.generators for member in self.members]
         # The order of the rows is drawn elsewhere.
-        generators = [own for all_ in drawn_from for own in all_ if own.device.type == device.type]
-        return recorded(self._train, device, generators, optimizers)
+        kind = self._recorder.device.type
+        drawn_from = [member.training.generators for member in self.members]
+        generators = [own for all_ in drawn_from for own in all_ if own.device.type == kind]
+        optimizers = [member.net.optimizer_ for member in self.members]
+        n_batches = len(self.members[0].batches)
+        return self._recorder.steps(self._train, n_batches, generators, optimizers)
 
     def _train(self, X: Tensor, target: Any) -> Tensor:
         X = self._edited(X)
@@ -101,9 +105,10 @@ class MemberStack:
         return losses
 
     def _edited(self, X: Tensor) -> Tensor:
-        edits = [member.batches.edits for member in self.members]
-        both = zip(X, edits, strict=True)
-        return torch.stack([edit(x) for x, edit in both if edit]) if all(edits) else X
+        loaders = [member.batches for member in self.members]
+        if not any(loader.edits for loader in loaders):
+            return X
+        return torch.stack([loader.edited(x) for loader, x in zip(loaders, X, strict=True)])
 
     def _backward(self, losses: Tensor) -> None:
         """Give every member the gradient of its own loss."""
@@ -171,11 +176,12 @@ def _watches_batches(net: NeuralNet) -> bool:
     return any(_is_told_of_batches(callback) for _, callback in net.callbacks_)
 
 
-def _is_told_of_batches(callback: Callback) -> bool:
+def _is_told_of_batches(callback: Any) -> bool:
+    of_epochs = {Callback.on_batch_begin, Callback.on_batch_end, Callback.on_grad_computed}
     # It looks whether other threads failed, and here are none.
-    epochs_only = isinstance(callback, EpochReporter) or (
-        isinstance(callback, LRScheduler) and callback.step_every == "epoch"
-    )
+    of_epochs.add(EpochReporter.on_batch_begin)
+    if getattr(callback, "step_every", None) == "epoch":
+        of_epochs.add(LRScheduler.on_batch_end)
     events = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-    told = any(getattr(type(callback), name) is not getattr(Callback, name) for name in events)
-    return told and not epochs_only
+    methods = [getattr(callback, name) for name in events]
+    return any(getattr(method, "__func__", method) not in of_epochs for method in methods)
