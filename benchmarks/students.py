@@ -56,7 +56,7 @@ STUDENTS = {
     "dynamic, 2 members a row": Student(TWO_MEMBERS),
     "dynamic, 2 members a row, no dropout": Student(TWO_MEMBERS, NO_DROPOUT),
     "the same, 3 times as long": Student(TWO_MEMBERS, NO_DROPOUT, times=3),
-    "dynamic, from a member's weights": Student(
+    "no dropout, from a member's weights": Student(
         {**TWO_MEMBERS, "warm_start_from_teacher": True}, NO_DROPOUT
     ),
 }
