@@ -3,8 +3,7 @@
 Every net trains for the same number of epochs of a one-cycle schedule, in bfloat16, ends with the
 weights of its best epoch, and is small enough for a processor. Whatever is finished is kept.
 
-    python benchmarks/architectures.py lentimpra_joint.tsv.gz \\
-        --nets dream_rnn:0.25:2e-3 mprann:0.5:1e-3
+    python benchmarks/architectures.py lentimpra_joint.tsv.gz --nets dream_rnn:0.25:2e-3
 
 It prints, for the validation and the test fold, the Pearson correlation with every target, and the
 seconds of the training.
