@@ -6,8 +6,9 @@
 The data (400,000 fly sequences with two activities, or 140,000 and 226,000 human ones with the
 deviation of three replicates) come from where they were published, once, and need the extra
 [download]. The split is the published one, with reverse complements on one side. A run that was
-cut off goes on from --checkpoint-dir. It prints how mean member, ensemble and student agree with
-the measurements, and the student's deviations with the ensemble's.
+cut off goes on from --checkpoint-dir. Members learn on edited sequences unless --no-augment is
+given, and the student on new ones in every epoch. It prints how mean member, ensemble and student
+agree with the measurements, and the student's deviations with the ensemble's.
 """
 
 from __future__ import annotations
@@ -104,11 +105,11 @@ def fit(assay: Assay, options: argparse.Namespace) -> DistilledRegressor:
         n_jobs=options.jobs,
         verbose=options.verbose,
     )
-    # New sequences in every epoch, each labelled by two random members.
+    # New sequences in every epoch, each labelled by two random members where there are.
     student = DistilledRegressor(
         teacher,
         copy_epochs=1,
-        n_sampled_members=2,
+        n_sampled_members=2 if options.members > 1 else None,
         checkpoint_dir=options.checkpoint_dir,
         random_state=options.seed,
         verbose=options.verbose,

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNet
+from torch import nn
 
-from sklearn_degu._lessons import Plan
+from sklearn_degu._lessons import Plan, edited
 from sklearn_degu._stored_rows import StoredRows
 from sklearn_degu.ensemble import EnsembleRegressor
+from sklearn_degu.nets.augmented import check_augment
 from sklearn_degu.nets.configure import check_net, configure
 from sklearn_degu.nets.count_losses import predicts_rates
 from sklearn_degu.nets.data import InMemoryBatches
@@ -23,6 +25,9 @@ from sklearn_degu.nets.fine_tuning import check_fine_tuning, check_first_stage
 from sklearn_degu.nets.randomness import global_generator
 from sklearn_degu.nets.training import warm_weights
 from sklearn_degu.uncertainty import HEADS
+
+# So many rows are edited for a look at what comes out.
+N_TRIED = 64
 
 if TYPE_CHECKING:
     from sklearn_degu.distillation import DistilledRegressor
@@ -49,6 +54,8 @@ def check_parameters(degu: DistilledRegressor) -> None:
     _check_head_weights(degu.head_weights)
     _check_whole_number("copy_epochs", degu.copy_epochs)
     check_fine_tuning(degu.fine_tune_epochs, degu.fine_tune_lr)
+    if isinstance(degu.augment, nn.Module):
+        check_augment(degu.augment)
     for name in ("keep_originals", "warm_start_from_teacher"):
         if not isinstance(getattr(degu, name), (bool, np.bool_)):
             raise ValueError(f"{name} must be True or False, got {getattr(degu, name)!r}.")
@@ -83,10 +90,14 @@ def check_teacher(degu: DistilledRegressor, teacher: EnsembleRegressor, replicat
             "then freeze it."
         )
     n_sampled = degu.n_sampled_members
-    if n_sampled is not None and not (1 < teacher.n_estimators >= n_sampled):
+    if n_sampled is None:
+        return
+    teacher.nets()
+    n_members = len(teacher.estimators_) if frozen else teacher.n_estimators
+    if not 1 < n_members >= n_sampled:
         raise ValueError(
             f"n_sampled_members={n_sampled} members cannot be drawn from "
-            f"n_estimators={teacher.n_estimators}, of which there must be at least two. Set "
+            f"n_estimators={n_members}, of which there must be at least two. Set "
             "n_sampled_members=None, or raise n_estimators on the teacher."
         )
 
@@ -106,6 +117,12 @@ def check_frozen(degu: DistilledRegressor, teacher: EnsembleRegressor) -> None:
             f"The teacher was fitted on samples of shape {teachers[0]} with {teachers[1]} "
             f"targets, but got samples of shape {here[0]} with {here[1]} targets."
         )
+    if degu._n_positions != teacher._n_positions:
+        raise ValueError(
+            "The teacher was fitted on profiles of another layout: with n_positions="
+            f"{teacher._n_positions}, but got y with n_positions={degu._n_positions}. Pass y in "
+            "the shape that the teacher was fitted on, (n_samples, n_targets, n_positions)."
+        )
 
 
 def check_plan(degu: DistilledRegressor, plan: Plan, X: Any, unlabeled: NDArray[Any]) -> None:
@@ -118,6 +135,9 @@ def check_plan(degu: DistilledRegressor, plan: Plan, X: Any, unlabeled: NDArray[
         no second stage to train on with.
     """
     check_first_stage(degu.fine_tune_epochs, augments=plan.augment is not None)
+    if plan.augment is not None and not isinstance(X, StoredRows):
+        # Before the teacher's training and not after it.
+        edited(plan.augment, X[:N_TRIED], np.random.default_rng(0))
     if degu.keep_originals and plan.augment is None:
         warnings.warn(
             "keep_originals=True has no effect: the student learns on the training rows alone, "
@@ -197,7 +217,8 @@ def check_student(
             n_heads = 1 + len(components_of(teacher))
             # Of a net for profiles an output is one at all positions.
             n_outputs = student.get_params_for("module")["n_outputs"] // n_heads
-            warm_weights(student, _a_member(degu, teacher), n_outputs)
+            one = np.ones(n_outputs)
+            warm_weights(student, _a_member(degu, teacher), factor=one, offset=one)
 
 
 def components_of(teacher: EnsembleRegressor) -> list[str]:

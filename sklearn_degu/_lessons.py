@@ -104,17 +104,28 @@ class Lessons:
         originals = train.X if appends else train.X[:0]
         # As they are in every epoch, so that all members need to label them only once.
         self._lasting = [rows for rows in (originals, unlabeled) if len(rows)]
+        self._lasting_labels: Labels | None = None
         self.weight = _weights(train.weight, 1 + appends, len(unlabeled))
         self._draw(copy=0)
         self._reference: tuple[NDArray[Any], Labels] | None = None
         if plan.samples_members:
-            some = self.X[: min(len(train.X), N_REFERENCE)]
+            n_rows = len(train.X)
+            drawn = np.random.default_rng([self._seed, 0, 1]).permutation(n_rows)
+            self._referred = np.sort(drawn[:N_REFERENCE])
+            some = self.X[self._referred]
             self._reference = some, teaching(some, "reference")
 
     @property
     def reference(self) -> tuple[NDArray[Any], Labels]:
         """Rows, and what all members say of them."""
         return (self.X, self.labels) if self._reference is None else self._reference
+
+    @property
+    def reference_weight(self) -> Array | None:
+        """The weights of these rows."""
+        if self._reference is None or self.weight is None:
+            return self.weight
+        return self.weight[self._referred]
 
     def rows(self, heads: Heads) -> Rows:
         """Return the rows with their labels as the student's outputs learn them."""
@@ -135,7 +146,7 @@ class Lessons:
         generator = np.random.default_rng([self._seed, copy])
         X = self._train.X
         if self._plan.augment is not None:
-            X = _checked(self._plan.augment(_read_only(X), generator), X)
+            X = edited(self._plan.augment, X, generator)
         self.X, self.labels = self._labelled(X, copy, generator)
 
     def _labelled(
@@ -147,31 +158,36 @@ class Lessons:
             return together, self._teaching(together, copy, generator)
         labels = self._teaching(X, copy)
         if self._lasting:
-            more = self._teaching(np.concatenate(self._lasting), "lasting")
+            if self._lasting_labels is None:
+                self._lasting_labels = self._teaching(np.concatenate(self._lasting), "lasting")
+            more = self._lasting_labels
             labels = {head: np.vstack([labels[head], more[head]]) for head in labels}
         return together, labels
 
 
-def _read_only(X: NDArray[Any]) -> NDArray[Any]:
-    """Return a view that an augmentation cannot edit in place: X may be the user's own array."""
+def edited(augment: Augmentation, X: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
+    """Return an edited copy of rows.
+
+    Raises
+    ------
+    ValueError
+        If what is returned are not finite numbers of the same shape.
+    """
+    # X may be the user's own array.
     view = X.view()
     view.flags.writeable = False
-    return view
-
-
-def _checked(returned: Any, X: NDArray[Any]) -> NDArray[Any]:
-    edited: NDArray[Any] = np.asarray(returned)
-    if edited.dtype.kind not in "biuf" or not np.isfinite(edited).all():
+    returned: NDArray[Any] = np.asarray(augment(view, generator))
+    if returned.dtype.kind not in "biuf" or not np.isfinite(returned).all():
         raise ValueError(
             "augment must return finite numbers; it returned an array of "
-            f"{edited.dtype} with missing or infinite values, or no array at all."
+            f"{returned.dtype} with missing or infinite values, or no array at all."
         )
-    if edited.shape != X.shape:
+    if returned.shape != X.shape:
         raise ValueError(
             f"augment must return an array of the shape that it is given, {X.shape}; it returned "
-            f"{edited.shape}."
+            f"{returned.shape}."
         )
-    return edited
+    return returned
 
 
 def _weights(weight: Array | None, n_times: int, n_more: int) -> Array | None:

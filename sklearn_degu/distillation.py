@@ -104,8 +104,8 @@ class DistilledRegressor(NeuralRegressor):
         How many epochs the student learns on a copy, and on what is said of it, before the next
         is drawn. With 1 no batch is ever seen again (dynamic augmentation).
     keep_originals : bool, default=False
-        Whether the student sees the training rows beside their copy, and not the copy alone. The
-        teacher labels them once.
+        Whether the student sees the training rows beside their copy, and not the copy alone. All
+        members label them once, sampled ones anew with every copy.
     n_sampled_members : int, default=None
         How many members of the teacher, drawn anew for every row and copy, label it; None is all
         of them. Labels cost the time of so many members. The student then learns the deviations
@@ -400,11 +400,11 @@ class DistilledRegressor(NeuralRegressor):
         return student
 
     def _fitted_heads(self, lessons: Lessons) -> Heads:
-        """Return heads with the scales of what all members say of the first rows."""
-        X, labels = lessons.reference
+        """Return heads with the scales of what all members say of rows."""
+        _, labels = lessons.reference
         return Heads.fit(
             labels,
-            None if lessons.weight is None else lessons.weight[: len(X)],
+            lessons.reference_weight,
             self.target,
             self.head_weights,
             n_positions=self._n_positions or 1,
@@ -457,9 +457,12 @@ class DistilledRegressor(NeuralRegressor):
             return None
         fresh = clone(student)
         initialize(fresh, train, Seeds(seed), dtype)
-        # Of a net for profiles an output is one at all positions.
-        n_outputs = fresh.get_params_for("module")["n_outputs"] // len(self._heads.heads)
-        return warm_weights(fresh, self.teacher_.estimators_[0], n_outputs)
+        # Of a net for profiles an output is one at all positions, of one scale.
+        of_target = slice(None, None, self._n_positions or 1)
+        given, own = self.teacher_._heads[0].heads["mean"], self._heads.heads["mean"]
+        factor = np.broadcast_to(given.scale / own.scale, self.n_outputs_)[of_target]
+        offset = np.broadcast_to((given.loc - own.loc) / own.scale, self.n_outputs_)[of_target]
+        return warm_weights(fresh, self.teacher_.estimators_[0], factor, offset)
 
     def _clean_lessons(
         self,
@@ -477,7 +480,7 @@ class DistilledRegressor(NeuralRegressor):
         """Return which rows the student sees, and who labels them."""
         samples_members = self.n_sampled_members is not None
         augment = self._augmentation(X)
-        return Plan(augment, self.copy_epochs, self.keep_originals, samples_members)
+        return Plan(augment, int(self.copy_epochs), self.keep_originals, samples_members)
 
     def _augmentation(self, X: NDArray[Any]) -> Augmentation | None:
         if isinstance(self.augment, nn.Module):

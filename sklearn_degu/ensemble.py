@@ -401,6 +401,11 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
                     f"{first.input_shape_} and predicts {first.n_outputs_} targets, another "
                     f"reads {part.input_shape_} and predicts {part.n_outputs_}."
                 )
+            if part._n_positions != first._n_positions:
+                raise ValueError(
+                    "The members do not fit together: one predicts profiles of n_positions="
+                    f"{first._n_positions}, another of n_positions={part._n_positions}."
+                )
             if _noise_settings(part) != _noise_settings(first):
                 raise ValueError(
                     "The members do not fit together: they were fitted with "

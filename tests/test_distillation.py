@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader
 
 import sklearn_degu.distillation
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu.augmentation import Augment, Noise
 from sklearn_degu.modules import DeepSTARR
 from sklearn_degu.nets import WeightAverage
-from sklearn_degu.recipes import deepstarr_net
+from sklearn_degu.recipes import deepstarr_net, residualbind_net
 from tests.noisy import replicates_of
 from tests.toys import LENGTH, tiny_conv_net, tiny_ensemble, tiny_net, weights
 
@@ -606,7 +607,8 @@ class TestAugmentation:
             return rows
 
         tiny_degu(student=tiny_net(max_epochs=9), augment=augment).fit(*table)
-        assert len(drawn) == len(set(drawn)) == 3
+        # The first was tried on some rows before the teacher was trained.
+        assert len(drawn) == len(set(drawn)) == 1 + 3
 
     def test_of_another_shape_is_refused(self, table):
         with pytest.raises(ValueError, match="augment must return an array of the shape"):
@@ -805,6 +807,27 @@ def test_replicates_that_a_frozen_teacher_has_not_learned_from_are_refused(table
         DistilledRegressor(teacher).fit(X, y, replicates=np.c_[y - 1, y + 1])
 
 
+def test_members_are_counted_as_they_were_fitted(table):
+    teacher = tiny_ensemble(n_estimators=3).fit(*table).set_params(n_estimators=8)
+    with pytest.raises(ValueError, match="n_sampled_members=6 members cannot be drawn"):
+        tiny_degu(FrozenEstimator(teacher), n_sampled_members=6).fit(*table)
+
+
+def test_edits_are_tried_before_the_teacher_trains(sequences, no_training):
+    with pytest.raises(ValueError, match="array of the shape that it is given"):
+        tiny_degu(tiny_ensemble(tiny_conv_net()), augment=lambda X, _: X[:, :2]).fit(*sequences)
+    trainable = torch.nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="parameters that require a gradient"):
+        tiny_degu(tiny_ensemble(tiny_conv_net()), augment=trainable).fit(*sequences)
+
+
+def test_a_module_that_adds_noise_edits_sequences_of_whole_numbers(sequences, trainings):
+    edits = Augment([Noise(0.1)], max_per_sequence=1)
+    tiny_degu(tiny_ensemble(tiny_conv_net()), augment=edits).fit(*sequences)
+    ((train, _),) = trainings
+    assert train.X.dtype == np.float32
+
+
 class TestWarmStart:
     def test_begins_where_the_first_member_is(self, table):
         X, y = table
@@ -817,9 +840,22 @@ class TestWarmStart:
             random_state=0,
         )
         first = teacher.predict_members(X)[0]
-        np.testing.assert_allclose(
-            np.corrcoef(degu.fit(X, Y).predict(X).ravel(), first.ravel())[0, 1], 1, atol=1e-3
-        )
+        np.testing.assert_allclose(degu.fit(X, Y).predict(X), first, atol=1e-5)
+
+    def test_begins_where_a_net_is_that_predicts_y_in_its_own_units(self, table):
+        X, y = table
+        sizes = {"module__n_features": X.shape[1], "module__n_outputs": 1}
+        nets = [tiny_net(lr=1e-3, **sizes) for _ in range(2)]
+        for net in nets:
+            net.fit(X.astype(np.float32), (100 + y[:, np.newaxis]).astype(np.float32))
+        teacher = EnsembleRegressor.from_fitted(nets, input_shape=X.shape[1:])
+        degu = DistilledRegressor(
+            FrozenEstimator(teacher),
+            tiny_net(max_epochs=1, lr=1e-12),
+            warm_start_from_teacher=True,
+            random_state=0,
+        ).fit(X, 100 + y)
+        np.testing.assert_allclose(degu.predict(X), teacher.predict_members(X)[0], atol=1e-3)
 
     def test_leaves_the_other_heads_as_the_seed_makes_them(self, table):
         teacher = FrozenEstimator(tiny_ensemble().fit(*table))
@@ -839,6 +875,13 @@ class TestWarmStart:
         student = tiny_net(module__hidden=hidden)
         with pytest.raises(ValueError, match="needs a student of the teacher's architecture"):
             tiny_degu(student=student, warm_start_from_teacher=True).fit(*table)
+
+    def test_of_another_architecture_with_batch_norm_is_refused(self, sequences, no_training):
+        X, y = np.tile(sequences[0], 3), sequences[1]
+        teacher = tiny_ensemble(deepstarr_net(max_epochs=1, callbacks=None, module__width=0.1))
+        student = residualbind_net(max_epochs=1, callbacks=None)
+        with pytest.raises(ValueError, match="needs a student of the teacher's architecture"):
+            tiny_degu(teacher, student, warm_start_from_teacher=True).fit(X, y)
 
     def test_begins_with_batch_norm_where_the_member_is(self):
         X = np.eye(4)[np.random.default_rng(0).integers(4, size=(40, 32))].transpose(0, 2, 1)

@@ -166,3 +166,28 @@ def test_an_augmentation_cannot_edit_the_training_rows_in_place():
 def test_an_augmentation_that_returns_no_numbers_is_refused(returned):
     with pytest.raises(ValueError, match="augment must return finite numbers"):
         lessons(lambda rows, generator: returned)
+
+
+def test_rows_of_reference_are_drawn_from_all(monkeypatch):
+    monkeypatch.setattr("sklearn_degu._lessons.N_REFERENCE", 20)
+    many = np.arange(2000.0).reshape(1000, 2)
+    weight = np.arange(1.0, 1001)
+    train = Samples(many, many[:, :1], weight)
+    taught = Lessons(Teaching(), train, many[:0], Plan(samples_members=True), seed=0)
+    rows, labels = taught.reference
+    assert len(rows) == 20
+    assert rows[:, 0].min() < 500 < 1500 < rows[:, 0].max()
+    np.testing.assert_array_equal(labels["mean"], rows[:, :1])
+    np.testing.assert_array_equal(taught.reference_weight, weight[(rows[:, 0] / 2).astype(int)])
+
+
+def test_rows_that_last_are_labelled_by_all_members_once():
+    teaching = Teaching()
+    taught = lessons(
+        noisy, unlabeled=UNLABELED, keep_originals=True, copy_epochs=1, teaching=teaching
+    )
+    heads = heads_of(taught)
+    for epoch in range(1, 4):
+        taught.refreshed(epoch, heads)
+    assert [name for name, _ in teaching.labelled].count("lasting") == 1
+    np.testing.assert_array_equal(taught.labels["mean"], taught.X[:, :1])

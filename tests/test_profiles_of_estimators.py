@@ -429,6 +429,17 @@ class TestRefused:
         with pytest.raises(ValueError, match="n_positions must be between 1 and seq_len=12"):
             EnsembleRegressor(small_net(), 2).fit(X, np.tile(y, 2))
 
+    def test_members_of_different_layouts(self, data, fitted):
+        X, y = data
+        other = ensemble().fit(X, y.reshape(len(y), 4, 4))
+        with pytest.raises(ValueError, match="profiles of n_positions=8, another of n_positions=4"):
+            EnsembleRegressor.from_fitted([fitted, other])
+
+    def test_a_student_of_another_layout_than_its_teacher(self, data, fitted):
+        X, y = data
+        with pytest.raises(ValueError, match="profiles of another layout"):
+            DistilledRegressor(FrozenEstimator(fitted)).fit(X, y.reshape(len(y), -1))
+
     def test_validation_profiles_of_another_layout(self, data):
         X, y = data
         with pytest.raises(ValueError, match=r"y_val has shape \(40, 8, 2\), but y has \(40, 2, 8"):

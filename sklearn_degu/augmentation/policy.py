@@ -23,6 +23,8 @@ from sklearn_degu.augmentation.transforms import (
 
 _MAX_SEED = 2**31
 
+_ROWS_AT_ONCE = 4096
+
 
 class Augment(nn.Module):
     """Edit every sequence by a few of several transforms, chosen for each sequence by itself [1]_.
@@ -113,8 +115,20 @@ def _default() -> list[Transform]:
 def edited_copy(
     augment: nn.Module, X: NDArray[np.generic], generator: np.random.Generator
 ) -> NDArray[np.generic]:
-    """Return a copy of an array of sequences, edited by a module."""
-    seed = int(generator.integers(_MAX_SEED))
-    tensor = torch.from_numpy(np.array(X))
-    edited: NDArray[np.generic] = augment(tensor, torch.Generator().manual_seed(seed)).numpy()
-    return edited
+    """Return a copy of an array of sequences, edited by a module, some rows at a time.
+
+    The module is given floating numbers, as in training; whole ones return to the type of X.
+    """
+    draws = torch.Generator().manual_seed(int(generator.integers(_MAX_SEED)))
+    starts = range(0, len(X), _ROWS_AT_ONCE)
+    return np.concatenate([_edited(augment, X[i : i + _ROWS_AT_ONCE], draws) for i in starts])
+
+
+@torch.no_grad()
+def _edited(
+    augment: nn.Module, X: NDArray[np.generic], draws: torch.Generator
+) -> NDArray[np.generic]:
+    dtype = X.dtype if X.dtype.kind == "f" else np.dtype(np.float32)
+    edited: NDArray[np.generic] = augment(torch.from_numpy(X.astype(dtype)), draws).numpy()
+    back = edited.astype(X.dtype)
+    return back if np.array_equal(back, edited) else edited

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from sklearn.base import clone
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -145,17 +146,20 @@ def weights_of(net: NeuralNet) -> Weights:
     }
 
 
-def warm_weights(student: NeuralNet, member: NeuralNet, n_outputs: int) -> Weights:
+def warm_weights(
+    student: NeuralNet, member: NeuralNet, factor: NDArray[Any], offset: NDArray[Any]
+) -> Weights:
     """Return the weights of an initialised student, with those of a member in their place.
 
-    The last layer, whose numbers of outputs differ, takes the member's first ones for its own.
+    The last layer, whose numbers of outputs differ, takes the member's first ones for its own,
+    times a factor and plus an offset: into the units of the student.
 
     Parameters
     ----------
     student, member : skorch.NeuralNet
         Nets of one architecture.
-    n_outputs : int
-        How many outputs of the last layer to take.
+    factor, offset : ndarray of shape (n_outputs,)
+        For every output that is taken.
 
     Raises
     ------
@@ -163,21 +167,35 @@ def warm_weights(student: NeuralNet, member: NeuralNet, n_outputs: int) -> Weigh
         If the architectures differ in more than the number of outputs.
     """
     own, given = (net.module_.state_dict() for net in (student, member))
-    merged = {}
-    for name, fresh in own.items():
-        trained = given.get(name, fresh.new_empty(0)).to(fresh)
-        differs = trained.shape != fresh.shape
-        if differs and trained.shape[1:] == fresh.shape[1:] and len(trained) % n_outputs == 0:
-            trained = torch.cat([trained[:n_outputs], fresh[n_outputs:]])
-        merged[name] = trained
-    if own.keys() != given.keys() or any(merged[k].shape != own[k].shape for k in own):
+    n_outputs = len(factor)
+    same = own.keys() == given.keys()
+    wider = [name for name in own if same and own[name].shape != given[name].shape]
+    if not same or not all(_has_more_outputs(own[k], given[k], n_outputs) for k in wider):
         raise ValueError(
             "warm_start_from_teacher=True needs a student of the teacher's architecture, but the "
             f"weights of the {type(student.module_).__name__} and those of the teacher's first "
             f"member, a {type(member.module_).__name__}, differ in more than the number of "
             "outputs. Leave student out, or set warm_start_from_teacher=False."
         )
+    merged = {name: given[name].to(fresh) for name, fresh in own.items()}
+    for name in wider:
+        merged[name] = merged[name][:n_outputs] * _along_rows(factor, own[name])
+    # Of several biases that add up, one has the offset.
+    for name in [name for name in wider if own[name].ndim == 1][:1]:
+        merged[name] = merged[name] + _along_rows(offset, own[name])
+    for name in wider:
+        merged[name] = torch.cat([merged[name], own[name][n_outputs:]])
     return {"module": merged}
+
+
+def _has_more_outputs(fresh: Tensor, trained: Tensor, n_outputs: int) -> bool:
+    along = fresh.ndim > 0 and fresh.shape[1:] == trained.shape[1:]
+    return along and fresh.ndim == trained.ndim and len(trained) % n_outputs == 0
+
+
+def _along_rows(values: NDArray[Any], like: Tensor) -> Tensor:
+    """Return values as a tensor that goes along the first axis of another."""
+    return torch.as_tensor(values.copy()).to(like).reshape(-1, *(1 for _ in like.shape[1:]))
 
 
 def _prepare_module(module: nn.Module, train: Rows, dtype: torch.dtype) -> None:
