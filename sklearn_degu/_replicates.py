@@ -15,7 +15,9 @@ from sklearn_degu.uncertainty import Array
 TOLERANCE = 0.25
 
 
-def check_replicates(replicates: Any, y: Array, name: str) -> Array | None:
+def check_replicates(
+    replicates: Any, y: Array, name: str, shape: tuple[int, ...] = ()
+) -> Array | None:
     """Return replicates of shape (n, n_targets, n_replicates), and warn if they are not those of y.
 
     Parameters
@@ -26,6 +28,8 @@ def check_replicates(replicates: Any, y: Array, name: str) -> Array | None:
         The targets, NaN where missing.
     name : str
         What the user calls y.
+    shape : tuple of int
+        The shape of y as the user gave it, by which the two axes of profiles are told apart.
 
     Raises
     ------
@@ -36,6 +40,11 @@ def check_replicates(replicates: Any, y: Array, name: str) -> Array | None:
         return None
     checked: Array = as_floats(replicates, "replicates", finite="allow-nan")
     n_rows, n_targets = y.shape
+    if checked.ndim == 4 and len(shape) == 3 and checked.shape[:3] != shape:
+        raise ValueError(
+            f"replicates has shape {checked.shape}, but y of shape {shape} needs "
+            f"{(*shape, 'n_replicates')}; a missing replicate is NaN.".replace("'", "")
+        )
     if checked.ndim == 4 and checked.shape[1] * checked.shape[2] == n_targets:
         checked = checked.reshape(len(checked), n_targets, checked.shape[3])
     if checked.ndim == 2 and n_targets == 1:

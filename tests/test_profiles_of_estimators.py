@@ -447,8 +447,11 @@ class TestRefused:
 
     def test_replicates_of_another_layout(self, data):
         X, y = data
-        with pytest.raises(ValueError, match=r"\(40, 2, 7, 3\), but y, with 40 rows and 16"):
-            ensemble(aleatoric="replicates").fit(X, y, replicates=np.ones((40, 2, 7, 3)))
+        for shape in ((40, 2, 7, 3), (40, 8, 2, 3)):
+            with pytest.raises(
+                ValueError, match=r"y of shape \(40, 2, 8\) needs \(40, 2, 8, n_rep"
+            ):
+                ensemble(aleatoric="replicates").fit(X, y, replicates=np.ones(shape))
 
     def test_profiles_without_their_positions(self, data):
         X, y = data

@@ -58,7 +58,8 @@ class HeadLoss(nn.Module):
             raise ValueError(
                 f"The net's output has shape {tuple(prediction.shape)}, but targets of shape "
                 f"{tuple(y.shape)} need {expected}. The module must return (n_samples, n_outputs), "
-                "or profiles (n_samples, n_outputs, n_positions) if it takes n_positions."
+                "or profiles (n_samples, n_outputs, n_positions) if it takes n_positions; of "
+                "flattened profiles say module__n_positions on the net."
             )
         if weight is not None and weight.shape != y.shape:
             raise ValueError(
