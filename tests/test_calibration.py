@@ -304,9 +304,14 @@ class TestPrediction:
         np.testing.assert_array_equal(std, np.full(40, 2.0))
         np.testing.assert_array_equal(model.predict_uncertainty(X, kind="epistemic"), np.ones(40))
 
-    def test_kind_without_a_deviation_is_refused(self):
-        with pytest.raises(ValueError, match="kind='total' chooses a standard deviation"):
-            Calibrated(Remembering()).fit(X, y).predict(X, kind="total")
+    def test_the_mean_is_the_same_for_every_kind(self):
+        model = Calibrated(Remembering()).fit(X, y)
+        np.testing.assert_array_equal(model.predict(X, kind="epistemic"), model.predict(X))
+
+    def test_a_kind_of_an_estimator_without_any_is_refused(self):
+        model = Calibrated(make_pipeline(StandardScaler(), Ridge())).fit(X, y)
+        with pytest.raises(TypeError, match="takes no return_std=True"):
+            model.predict(X, kind="total")
 
     def test_before_fit_is_refused(self):
         for method in ("predict", "predict_uncertainty"):
