@@ -95,8 +95,12 @@ def check_fit_data(
     groups = check_groups(groups, len(checked))
     weight = check_weight(sample_weight, len(checked))
     inputs = _compact(_contiguous(checked).reshape(-1, *estimator.input_shape_))
-    measured = check_replicates(replicates, targets, "y", np.shape(y))
+    measured = check_replicates(replicates, targets, "y", _shape_of_targets(y))
     return _without_zero_weights(Samples(inputs, targets, weight, groups, measured))
+
+
+def _shape_of_targets(y: Any) -> tuple[int, ...]:
+    return () if y is None else np.asarray(y).shape
 
 
 def check_more_rows(
@@ -120,7 +124,7 @@ def check_more_rows(
         targets = np.zeros((len(rows), 0)) if y is None else check_training_targets(y)
         check_consistent_length(rows, targets)
         weight = check_weight(sample_weight, len(rows))
-        measured = check_replicates(replicates, targets, "y_val", np.shape(y))
+        measured = check_replicates(replicates, targets, "y_val", _shape_of_targets(y))
     except ValueError as error:
         raise ValueError(f"{name} cannot be used with the training rows: {error}") from error
     return _without_zero_weights(Samples(_compact(rows), targets, weight, None, measured))
