@@ -17,7 +17,7 @@ from torch import nn
 from sklearn_degu._lessons import Plan, edited
 from sklearn_degu._stored_rows import StoredRows
 from sklearn_degu.ensemble import EnsembleRegressor
-from sklearn_degu.nets.augmented import check_augment
+from sklearn_degu.nets.augmented import N_TRIED, check_augment
 from sklearn_degu.nets.configure import check_net, configure
 from sklearn_degu.nets.count_losses import predicts_rates
 from sklearn_degu.nets.data import InMemoryBatches
@@ -25,9 +25,6 @@ from sklearn_degu.nets.fine_tuning import check_fine_tuning, check_first_stage
 from sklearn_degu.nets.randomness import global_generator
 from sklearn_degu.nets.training import warm_weights
 from sklearn_degu.uncertainty import HEADS
-
-# So many rows are edited for a look at what comes out.
-N_TRIED = 64
 
 if TYPE_CHECKING:
     from sklearn_degu.distillation import DistilledRegressor

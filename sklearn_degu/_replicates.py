@@ -43,7 +43,7 @@ def check_replicates(
     if checked.ndim == 4 and len(shape) == 3 and checked.shape[:3] != shape:
         raise ValueError(
             f"replicates has shape {checked.shape}, but y of shape {shape} needs "
-            f"{(*shape, 'n_replicates')}; a missing replicate is NaN.".replace("'", "")
+            f"({', '.join(map(str, shape))}, n_replicates); a missing replicate is NaN."
         )
     if checked.ndim == 4 and checked.shape[1] * checked.shape[2] == n_targets:
         checked = checked.reshape(len(checked), n_targets, checked.shape[3])

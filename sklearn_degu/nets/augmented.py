@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sklearn_degu.nets.data import InMemoryBatches, Rows, as_tensor
 
 # So many rows are edited for a look at what comes out.
-_N_TRIED = 64
+N_TRIED = 64
 
 
 class BatchEdits:
@@ -115,7 +115,7 @@ def check_edits(augment: nn.Module, net: NeuralNet, train: Rows, dtype: torch.dt
             "iterator_train out, or set augment=None and edit the rows in it."
         )
     device = torch.device(net.device or "cpu")
-    some = train.X[np.arange(min(_N_TRIED, len(train.X)))]
+    some = train.X[np.arange(min(N_TRIED, len(train.X)))]
     X = as_tensor(some).to(device, dtype)
     edits = BatchEdits(augment, 0, device, dtype)
     start = edits.generator.get_state()

@@ -231,6 +231,13 @@ def _stacked(batches: Sequence[tuple[Tensor, Any]]) -> tuple[Tensor, Any]:
     return torch.stack(inputs), torch.stack(targets)
 
 
+def mapped(change: Callable[[Tensor], Tensor], X: Tensor, target: Any) -> tuple[Tensor, Any]:
+    """Return a batch with all of its tensors changed."""
+    if isinstance(target, (tuple, list)):
+        return change(X), tuple(map(change, target))
+    return change(X), change(target)
+
+
 def batch_bounds(n_rows: int, batch_size: int) -> list[int]:
     """Return where batches begin and end; a last single row joins the batch before it."""
     bounds = [*range(0, n_rows, batch_size), n_rows]

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from sklearn_degu.nets.augmented import BatchEdits
 from sklearn_degu.nets.checkpoints import Checkpoint, NetState, Training
-from sklearn_degu.nets.data import InMemoryBatches, InMemoryDataset, Rows, stacked_batches
+from sklearn_degu.nets.data import InMemoryBatches, InMemoryDataset, Rows, mapped, stacked_batches
 from sklearn_degu.nets.interruption import ctrl_c
-from sklearn_degu.nets.member_stack import MemberStack, ModuleAndLoss, mapped
+from sklearn_degu.nets.member_stack import MemberStack, ModuleAndLoss
 from sklearn_degu.nets.net import EpochLoss, InMemoryNet
 from sklearn_degu.nets.progress import EpochReporter
 from sklearn_degu.nets.randomness import (

@@ -15,7 +15,7 @@ from torch.func import functional_call, stack_module_state
 
 from sklearn_degu.modules import Dropout
 from sklearn_degu.nets.checkpoints import Training
-from sklearn_degu.nets.data import InMemoryBatches
+from sklearn_degu.nets.data import InMemoryBatches, mapped
 from sklearn_degu.nets.net import training_precision
 from sklearn_degu.nets.progress import EpochReporter
 from sklearn_degu.nets.recorded import Step, StepRecorder
@@ -162,13 +162,6 @@ class ModuleAndLoss(nn.Module):
         with self._precision if self.training else nullcontext():
             prediction = self.module(X).to(X.dtype)
         return self.criterion(prediction, target), prediction
-
-
-def mapped(change: Callable[[Tensor], Tensor], X: Tensor, target: Any) -> tuple[Tensor, Any]:
-    """Return a batch with all of its tensors changed."""
-    if isinstance(target, (tuple, list)):
-        return change(X), tuple(map(change, target))
-    return change(X), change(target)
 
 
 def _watches_batches(net: NeuralNet) -> bool:

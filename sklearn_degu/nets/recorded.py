@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sklearn_degu.nets.data import mapped
+
 # What maps inputs, and targets or (targets, weights), to losses, and takes a step of training.
 Step = Callable[[Tensor, Any], Tensor]
 
@@ -202,8 +204,7 @@ class _Recording:
         X: Tensor,
         target: Any,
     ) -> None:
-        self._X = X.clone()
-        self._target = tuple(map(torch.clone, target)) if _is_pair(target) else target.clone()
+        self._X, self._target = mapped(torch.clone, X, target)
 
         def run() -> None:
             self._losses = step(self._X, self._target)
@@ -259,9 +260,5 @@ def _restored_on_error(generators: Sequence[torch.Generator]) -> Iterator[None]:
         raise
 
 
-def _is_pair(target: Any) -> bool:
-    return isinstance(target, (tuple, list))
-
-
 def _parts(X: Tensor, target: Any) -> tuple[Tensor, ...]:
-    return (X, *target) if _is_pair(target) else (X, target)
+    return (X, *target) if isinstance(target, (tuple, list)) else (X, target)

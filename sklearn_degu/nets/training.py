@@ -178,13 +178,13 @@ def warm_weights(
             "outputs. Leave student out, or set warm_start_from_teacher=False."
         )
     merged = {name: given[name].to(fresh) for name, fresh in own.items()}
-    for name in wider:
-        merged[name] = merged[name][:n_outputs] * _along_rows(factor, own[name])
     # Of several biases that add up, one has the offset.
-    for name in [name for name in wider if own[name].ndim == 1][:1]:
-        merged[name] = merged[name] + _along_rows(offset, own[name])
+    bias = next((name for name in wider if own[name].ndim == 1), None)
     for name in wider:
-        merged[name] = torch.cat([merged[name], own[name][n_outputs:]])
+        taken = merged[name][:n_outputs] * _along_rows(factor, own[name])
+        if name == bias:
+            taken = taken + _along_rows(offset, own[name])
+        merged[name] = torch.cat([taken, own[name][n_outputs:]])
     return {"module": merged}
 
 
