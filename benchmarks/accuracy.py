@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
-from runs import Timed, kept
+from runs import Timed, add_table, kept
 from scipy.stats import pearsonr, spearmanr
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
@@ -243,12 +243,7 @@ def _command() -> str:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Accuracy of members, ensemble and student")
-    parser.add_argument("table", help="delimited table of sequences, may be gzipped")
-    parser.add_argument("--sequence", default="seq", help="column of the sequences")
-    parser.add_argument("--targets", nargs="+", required=True, help="columns of the targets")
-    parser.add_argument("--split", default="fold", help="column of the folds")
-    parser.add_argument("--validate", default="6", help="fold to stop on")
-    parser.add_argument("--test", default="7", help="fold to test on")
+    add_table(parser)
     parser.add_argument("--recipe", default="deepstarr", help="deepstarr or residualbind")
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=15, help="at most, for each member")

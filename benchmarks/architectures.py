@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from accuracy import Data, by_target, fit_ridge, load
-from runs import Timed, kept
+from runs import Timed, add_table, kept
 from scipy.stats import pearsonr
 from skorch.callbacks import EarlyStopping
 
@@ -60,12 +60,7 @@ def fit(chosen: Net, data: Data, options: argparse.Namespace) -> Timed:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table")
-    parser.add_argument("--sequence", default="seq")
-    parser.add_argument("--targets", nargs="+", default=["HepG2", "K562", "WTC11"])
-    parser.add_argument("--split", default="fold")
-    parser.add_argument("--validate", default="6")
-    parser.add_argument("--test", default="7")
+    add_table(parser, targets=["HepG2", "K562", "WTC11"])
     parser.add_argument("--nets", nargs="+", type=Net.parse, required=True, help="recipe:width:lr")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)

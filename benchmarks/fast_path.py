@@ -14,7 +14,7 @@ import argparse
 import time
 
 import numpy as np
-from runs import seed_table, small_net
+from runs import add_table, seed_table, small_net
 from scipy.stats import pearsonr
 
 from sklearn_degu import EnsembleRegressor
@@ -68,12 +68,7 @@ def pearson(members: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("table")
-    parser.add_argument("--sequence", default="seq")
-    parser.add_argument("--targets", nargs="+", required=True)
-    parser.add_argument("--split", default="fold")
-    parser.add_argument("--validate", default="6")
-    parser.add_argument("--test", default="7")
+    add_table(parser)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--width", type=float, default=1.0)

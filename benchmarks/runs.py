@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,22 @@ def kept(path: Path, fit: Callable[[], Any]) -> Timed:
     joblib.dump(result, path.with_suffix(".part"))
     path.with_suffix(".part").rename(path)
     return result
+
+
+def add_table(parser: argparse.ArgumentParser, targets: Sequence[str] | None = None) -> None:
+    """Add the options that name a table of sequences, its columns and its folds."""
+    parser.add_argument("table", help="delimited table of sequences, may be gzipped")
+    parser.add_argument("--sequence", default="seq", help="column of the sequences")
+    parser.add_argument(
+        "--targets",
+        nargs="+",
+        default=targets,
+        required=targets is None,
+        help="columns of the targets",
+    )
+    parser.add_argument("--split", default="fold", help="column of the folds")
+    parser.add_argument("--validate", default="6", help="fold to stop on")
+    parser.add_argument("--test", default="7", help="fold to test on")
 
 
 class StoredPredictions(RegressorMixin, BaseEstimator):

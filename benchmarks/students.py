@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from runs import kept
+from runs import add_table, kept
 from scipy.stats import pearsonr
 from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import EarlyStopping, LRScheduler
@@ -213,14 +213,9 @@ def table(runs: list[dict[str, Figures]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table")
-    parser.add_argument("--sequence", default="seq")
-    parser.add_argument("--targets", nargs="+", default=["HepG2", "K562", "WTC11"])
-    parser.add_argument("--split", default="fold")
+    add_table(parser, targets=["HepG2", "K562", "WTC11"])
     parser.add_argument("--folds", nargs="+", help="only rows of these folds")
     parser.add_argument("--leave-out", help="column whose true rows are left out")
-    parser.add_argument("--validate", default="6")
-    parser.add_argument("--test", default="7")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--students", nargs="+", choices=STUDENTS, default=list(STUDENTS))
     parser.add_argument("--members", type=int, default=10)
