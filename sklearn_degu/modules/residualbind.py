@@ -60,6 +60,8 @@ class ResidualBind(nn.Module):
         Hidden units of a head of its own for every output: a dense layer, SiLU, dropout of 0.5
         and a linear layer. The published model with separate heads has 32. None: one linear
         layer has all outputs.
+    width : float, default=1.0
+        Factor on the width of every hidden layer but those of the separate heads.
 
     Raises
     ------
@@ -80,12 +82,15 @@ class ResidualBind(nn.Module):
     torch.Size([3, 1])
     """
 
+    FILTERS = (196, 256)
+
     def __init__(
         self,
         n_outputs: int,
         n_channels: int = 4,
         seq_len: int = 230,
         head_width: int | None = None,
+        width: float = 1.0,
     ) -> None:
         super().__init__()
         if seq_len < 25:
@@ -93,17 +98,18 @@ class ResidualBind(nn.Module):
                 f"ResidualBind pools twice by five and needs sequences of at least 25 "
                 f"positions, got seq_len={seq_len}. Pad the sequences, or use another module."
             )
+        first, second = (max(1, round(width * n)) for n in self.FILTERS)
         self.convolutions = nn.Sequential(
-            OneHotBlock(conv(n_channels, 196, 19), _norm(196), nn.SiLU()),
-            *(Dropout(0.2), DilatedResidual(196), Dropout(0.2), pool(5)),
-            *(conv(196, 256, 7), _norm(256), nn.SiLU(), Dropout(0.2), pool(5)),
+            OneHotBlock(conv(n_channels, first, 19), _norm(first), nn.SiLU()),
+            *(Dropout(0.2), DilatedResidual(first), Dropout(0.2), pool(5)),
+            *(conv(first, second, 7), _norm(second), nn.SiLU(), Dropout(0.2), pool(5)),
             # A dense layer at every position is a convolution of width one.
-            *(conv(256, 256, 1), _norm(256), nn.SiLU(), Dropout(0.5)),
+            *(conv(second, second, 1), _norm(second), nn.SiLU(), Dropout(0.5)),
             MeanOverPositions(),
         )
-        norm = nn.BatchNorm1d(256, eps=BATCH_NORM_EPS)
-        self.dense = nn.Sequential(nn.Linear(256, 256), norm, nn.SiLU(), Dropout(0.5))
-        self.output = _output(256, n_outputs, head_width)
+        norm = nn.BatchNorm1d(second, eps=BATCH_NORM_EPS)
+        self.dense = nn.Sequential(nn.Linear(second, second), norm, nn.SiLU(), Dropout(0.5))
+        self.output = _output(second, n_outputs, head_width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map sequences (n, n_channels, seq_len) to outputs (n, n_outputs)."""

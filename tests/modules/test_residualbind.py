@@ -92,6 +92,15 @@ def test_reads_other_numbers_of_channels():
     assert ResidualBind(1, 6, 32)(torch.zeros(2, 6, 32)).shape == (2, 1)
 
 
+def test_width_scales_every_hidden_layer():
+    narrow = ResidualBind(2, seq_len=32, width=0.25)
+    widths = {
+        m.num_features for m in narrow.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
+    }
+    assert widths == {49, 64}
+    assert narrow(torch.zeros(3, 4, 32)).shape == (3, 2)
+
+
 def test_sequences_too_short_are_refused():
     ResidualBind(1, seq_len=25)
     with pytest.raises(ValueError, match="at least 25 positions, got seq_len=24"):
