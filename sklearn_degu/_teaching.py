@@ -24,14 +24,21 @@ class EnsembleTeaching:
         Where the labels are kept.
     n_sampled : int, optional
         How many random members label a row where a generator draws them; all by default.
+    prefix : str, default=""
+        What the names of kept labels begin with, which keeps them apart from others.
     """
 
     def __init__(
-        self, teacher: EnsembleRegressor, folder: CheckpointFolder, n_sampled: int | None = None
+        self,
+        teacher: EnsembleRegressor,
+        folder: CheckpointFolder,
+        n_sampled: int | None = None,
+        prefix: str = "",
     ) -> None:
         self._teacher = teacher
         self._folder = folder
         self._n_sampled = n_sampled
+        self._kept_as = f"labels-{prefix}"
 
     def __call__(
         self, X: NDArray[Any], name: str | int, generator: np.random.Generator | None = None
@@ -50,9 +57,9 @@ class EnsembleTeaching:
         # The first copy decides the scales of the heads; of the others only the last is of use.
         is_later_copy = isinstance(name, int) and name > 1
         return self._folder.kept(
-            f"labels-{name}",
+            f"{self._kept_as}{name}",
             lambda: self._label(X, generator),
-            replaces=f"labels-{int(name) - 1}" if is_later_copy else None,
+            replaces=f"{self._kept_as}{int(name) - 1}" if is_later_copy else None,
         )
 
     def _label(self, X: NDArray[Any], generator: np.random.Generator | None) -> Labels:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -32,31 +31,22 @@ from sklearn_degu._inputs import (
     Samples,
     check_fit_data,
     check_more_rows,
-    compute_dtype,
     is_dna,
 )
-from sklearn_degu._lessons import Augmentation, Labels, Lessons, Plan, Teaching
+from sklearn_degu._lessons import Augmentation, Plan
 from sklearn_degu._prediction_module import PredictionModule, StudentReadout
 from sklearn_degu._rows import row_hashes
 from sklearn_degu._student_net import default_student_net
-from sklearn_degu._teaching import EnsembleTeaching
-from sklearn_degu._validation import MIN_VALIDATION, GivenRows, TrainingRows, training_rows
+from sklearn_degu._student_training import StudentTraining
+from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.augmentation import SequenceEdits
 from sklearn_degu.augmentation.policy import edited_copy
 from sklearn_degu.ensemble import EnsembleRegressor, fingerprint
 from sklearn_degu.nets.configure import configure, is_sequence_net
-from sklearn_degu.nets.data import Rows
-from sklearn_degu.nets.fine_tuning import (
-    fine_tuning_net,
-    with_both_histories,
-)
-from sklearn_degu.nets.losses import SampledTeacherLoss
-from sklearn_degu.nets.memory import check_training_memory
-from sklearn_degu.nets.prediction import forward, warn_if_constant
-from sklearn_degu.nets.progress import EpochReporter, tidy_history
-from sklearn_degu.nets.randomness import MAX_SEED, Seeds
-from sklearn_degu.nets.training import Weights, initialize, train_net, warm_weights, weights_of
-from sklearn_degu.uncertainty import Array, Heads, UncertaintyTarget
+from sklearn_degu.nets.prediction import forward
+from sklearn_degu.nets.progress import tidy_history
+from sklearn_degu.nets.randomness import MAX_SEED
+from sklearn_degu.uncertainty import Array, UncertaintyTarget
 
 
 class DistilledRegressor(NeuralRegressor):
@@ -341,7 +331,8 @@ class DistilledRegressor(NeuralRegressor):
         self.uncertainty_kinds_ = self.teacher_.uncertainty_kinds_
         if inherits:
             rows = self._inherited_rows(samples)
-        self.student_ = self._distil(rows, unlabeled, plan, seed, folder)
+        training = StudentTraining(self, rows, unlabeled, plan, seed, folder)
+        self.student_, self._heads = training.run()
         self._remember(rows, row_hashes(unlabeled), self.teacher_._seen_rows)
         self.history_ = tidy_history([self.student_])
         return self
@@ -351,65 +342,6 @@ class DistilledRegressor(NeuralRegressor):
         random_state = check_random_state(self.random_state)
         drawn: list[int] = random_state.randint(MAX_SEED, size=3).tolist()
         return drawn
-
-    def _distil(
-        self,
-        rows: TrainingRows,
-        unlabeled: NDArray[Any],
-        plan: Plan,
-        seed: int,
-        folder: CheckpointFolder,
-    ) -> NeuralNet:
-        """Train the student on what the teacher says of the rows."""
-        teaching = EnsembleTeaching(self.teacher_, folder, self.n_sampled_members)
-        lessons = Lessons(teaching, rows.train, unlabeled, plan, seed)
-        self._heads = self._fitted_heads(lessons)
-        validated = rows.valid is not None
-        n_outputs, loss = self._heads.n_outputs, self._loss(plan)
-        student = self._configured(self.teacher_, plan, n_outputs, validated=validated, **loss)
-        first, dtype = lessons.rows(self._heads), compute_dtype(rows.train.X)
-        check_training_memory(student, first, dtype)
-        valid = None if rows.valid is None else (rows.valid, teaching(rows.valid.X, "valid"))
-        run = partial(
-            train_net,
-            valid=None if valid is None else self._encoded(*valid, plan),
-            seed=seed,
-            dtype=dtype,
-        )
-        epochs = self.fine_tune_epochs
-        # Made before the training, in which callbacks may leave attributes of theirs on the net.
-        later = fine_tuning_net(student, epochs, self.fine_tune_lr) if epochs else None
-        run(
-            student,
-            first,
-            reporter=EpochReporter("student", verbose=self.verbose, epochs_later=epochs),
-            checkpoint=folder.checkpoint("student"),
-            initial=self._initial(student, first, seed, dtype),
-            refresh=lambda epoch: lessons.refreshed(epoch, self._heads),
-        )
-        # Where the training had ended in an earlier run, no epoch has drawn its last copy.
-        lessons.refreshed(len(student.history) - 1, self._heads)
-        if later is not None:
-            clean = self._clean_lessons(teaching, rows, unlabeled, plan, seed)
-            student = self._fine_tuned(later, student, clean, run, folder)
-        warn_if_constant(student, first, "The student")
-        X, labels = lessons.reference
-        if valid is not None and len(valid[0].X) >= MIN_VALIDATION:
-            X, labels = valid[0].X, valid[1]
-        self._heads = self._heads.unbiased(forward(student, X), labels, self._n_positions or 1)
-        return student
-
-    def _fitted_heads(self, lessons: Lessons) -> Heads:
-        """Return heads with the scales of what all members say of rows."""
-        _, labels = lessons.reference
-        return Heads.fit(
-            labels,
-            lessons.reference_weight,
-            self.target,
-            self.head_weights,
-            n_positions=self._n_positions or 1,
-            mean_link=self.teacher_._heads[0].heads["mean"].link,
-        )
 
     def _configured(
         self,
@@ -430,52 +362,6 @@ class DistilledRegressor(NeuralRegressor):
             **loss,
         )
 
-    def _fine_tuned(
-        self,
-        later: NeuralNet,
-        student: NeuralNet,
-        clean: Lessons,
-        run: Callable[..., NeuralNet],
-        folder: CheckpointFolder,
-    ) -> NeuralNet:
-        """Return the student after further epochs on the rows as they are."""
-        run(
-            later,
-            clean.rows(self._heads),
-            reporter=EpochReporter("fine-tuning of the student", verbose=self.verbose),
-            checkpoint=folder.checkpoint("student-fine-tuned"),
-            initial=weights_of(student),
-            stage=1,
-        )
-        return with_both_histories(later, student)
-
-    def _initial(
-        self, student: NeuralNet, train: Rows, seed: int, dtype: torch.dtype
-    ) -> Weights | None:
-        """Return the weights that the student begins with, or None for those of the seed."""
-        if not self.warm_start_from_teacher:
-            return None
-        fresh = clone(student)
-        initialize(fresh, train, Seeds(seed), dtype)
-        # Of a net for profiles an output is one at all positions, of one scale.
-        of_target = slice(None, None, self._n_positions or 1)
-        given, own = self.teacher_._heads[0].heads["mean"], self._heads.heads["mean"]
-        factor = np.broadcast_to(given.scale / own.scale, self.n_outputs_)[of_target]
-        offset = np.broadcast_to((given.loc - own.loc) / own.scale, self.n_outputs_)[of_target]
-        return warm_weights(fresh, self.teacher_.estimators_[0], factor, offset)
-
-    def _clean_lessons(
-        self,
-        teaching: Teaching,
-        rows: TrainingRows,
-        unlabeled: NDArray[Any],
-        plan: Plan,
-        seed: int,
-    ) -> Lessons:
-        """Return what the student is fine-tuned on: the rows as they are, in one copy."""
-        kept_apart: Teaching = lambda X, name, _=None: teaching(X, f"clean-{name}")  # noqa: E731
-        return Lessons(kept_apart, rows.train, unlabeled, plan._replace(augment=None), seed)
-
     def _plan(self, X: NDArray[Any]) -> Plan:
         """Return which rows the student sees, and who labels them."""
         samples_members = self.n_sampled_members is not None
@@ -488,26 +374,6 @@ class DistilledRegressor(NeuralRegressor):
         if self.augment == "auto":
             return SequenceEdits() if is_dna(X) else None
         return self.augment
-
-    def _loss(self, plan: Plan) -> dict[str, Any]:
-        """Return what the student is trained by, as parameters of ``configure``."""
-        if not plan.samples_members:
-            return {}
-        heads = self._heads.heads
-        unit = np.exp(heads["epistemic"].loc)
-        params = {
-            "n_members": self.n_sampled_members,
-            "scales": tuple(np.concatenate([heads[kind].scale for kind in self._heads.kinds])),
-            "mean_variances": tuple(heads["mean"].scale ** 2 / unit),
-        }
-        return {"loss": SampledTeacherLoss, "loss_params": params}
-
-    def _encoded(self, valid: Samples, labels: Labels, plan: Plan) -> Rows:
-        """Return the validation rows with the labels that the student is stopped on."""
-        if self.labels == "measured":
-            labels = {**labels, "mean": valid.y}
-        encode = self._heads.encode_variances if plan.samples_members else self._heads.encode
-        return Rows(valid.X, encode(labels), valid.weight, self._heads.output_weights)
 
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
         predicted = self._heads.decode(forward(self.student_, X))

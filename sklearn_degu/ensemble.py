@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Integral
 from os import PathLike
@@ -19,9 +19,10 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from torch import nn
 
-from sklearn_degu._base import NeuralRegressor, check_finite, layout
+from sklearn_degu._base import layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
-from sklearn_degu._inputs import Samples, check_fit_data, check_predict_data, compute_dtype
+from sklearn_degu._inputs import Samples, check_fit_data, compute_dtype
+from sklearn_degu._members import MembersRegressor
 from sklearn_degu._named_nets import NamedNetsMixin
 from sklearn_degu._noise import (
     Aleatoric,
@@ -34,7 +35,6 @@ from sklearn_degu._noise import (
 )
 from sklearn_degu._noise_map import NoiseMap
 from sklearn_degu._objectives import Objective
-from sklearn_degu._prediction_module import EnsembleReadout, PredictionModule
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.augmented import check_augment, check_edits, check_keeps_positions
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
@@ -45,16 +45,16 @@ from sklearn_degu.nets.fine_tuning import (
     fine_tuning_net,
     with_both_histories,
 )
-from sklearn_degu.nets.prediction import forward, output_shape, warn_if_constant
+from sklearn_degu.nets.prediction import output_shape, warn_if_constant
 from sklearn_degu.nets.progress import tidy_history
 from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.nets.strategies import Strategy, check_strategy, train_members
 from sklearn_degu.nets.training import weights_of
 from sklearn_degu.recipes import mlp_net
-from sklearn_degu.uncertainty import Array, Heads, available_kinds
+from sklearn_degu.uncertainty import Heads
 
 
-class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
+class EnsembleRegressor(NamedNetsMixin, MembersRegressor):
     """Ensemble of neural networks, and how far they disagree.
 
     ``n_estimators`` nets of one architecture are trained on the same data, each with its own
@@ -430,132 +430,6 @@ class EnsembleRegressor(NamedNetsMixin, NeuralRegressor):
         return ensemble._assemble(
             [heads for part in parts for heads in part._heads], y_ndim=first._y_ndim
         )
-
-    def predict_members(self, X: ArrayLike) -> Array:
-        """Predict y by every member.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, channels, length)
-            Samples.
-
-        Returns
-        -------
-        y : ndarray of shape (n_estimators, n_samples), (n_estimators, n_samples, n_targets) or \
-                (n_estimators, n_samples, n_targets, n_positions)
-            Predicted means in y's units.
-        """
-        check_is_fitted(self)
-        rows = check_predict_data(self, X)
-        predicted = np.stack([member["mean"] for member in self._members(rows)])
-        check_finite(predicted, rows)
-        return self._like_y(predicted)
-
-    def member_modules(self) -> list[PredictionModule]:
-        """Return a torch module for every member, as :meth:`to_module` does for all together.
-
-        Returns
-        -------
-        modules : list of torch.nn.Module
-            Each maps X to a dict of ``"mean"`` and, if the members learned the noise,
-            ``"aleatoric"``: what an ensemble of this member alone predicts.
-        """
-        check_is_fitted(self)
-        names = ("mean", *(kind for kind in self.uncertainty_kinds_ if kind == "aleatoric"))
-        return [self._module_of([member], names) for member in range(len(self.estimators_))]
-
-    def _prediction_module(self, names: tuple[str, ...]) -> PredictionModule:
-        return self._module_of(range(len(self.estimators_)), names)
-
-    def _module_of(self, members: Sequence[int], names: tuple[str, ...]) -> PredictionModule:
-        check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
-        n_replicates = self.n_replicates_ if self.noise_of == "mean" else np.ones(self.n_outputs_)
-        heads = [self._heads[member] for member in members]
-        readout = EnsembleReadout(heads, names, self._noise_map, n_replicates)
-        modules = [self.estimators_[member].module_ for member in members]
-        return PredictionModule(modules, readout, names, self.n_outputs_)
-
-    def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
-        return self._moments_of(X, lambda values: values)
-
-    def _sum_moments(
-        self, X: ArrayLike, sums: Callable[[Array], Array]
-    ) -> tuple[Array, dict[str, Array]]:
-        """Return mean and variances of sums over columns, whose noise is independent."""
-        rows = check_predict_data(self, X)
-        mean, variances = self._moments_of(rows, sums)
-        check_finite(mean.reshape(len(mean), -1), rows)
-        return mean, variances
-
-    def _moments_of(
-        self, X: NDArray[Any], sums: Callable[[Array], Array]
-    ) -> tuple[Array, dict[str, Array]]:
-        # It can be set after the fit.
-        check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
-        mean, spread, noise = self._moments(X, sums)
-        return mean, self._variances(spread, noise, sums)
-
-    def _sampled_moments(
-        self, X: NDArray[Any], n_members: int, generator: np.random.Generator
-    ) -> tuple[Array, dict[str, Array]]:
-        """Return mean and variances as some random members of each row tell them.
-
-        The variance of M members, which divides by M, is (M - 1) / M times the expectation of the
-        sample variance of those drawn without replacement. One member has none: it is 0.
-        """
-        drawn = generator.random((len(X), len(self.estimators_))).argsort(axis=1)[:, :n_members]
-        said = np.empty((2, n_members, len(X), self.n_outputs_))
-        for member, (net, heads) in enumerate(zip(self.estimators_, self._heads, strict=True)):
-            rows, places = np.nonzero(drawn == member)
-            if len(rows):
-                predicted = heads.decode(forward(net, X[rows]))
-                said[0, places, rows] = predicted["mean"]
-                said[1, places, rows] = predicted.get("aleatoric", np.zeros(())) ** 2
-        means, noise = said
-        check_finite(means, X)
-        unbiased = means.var(axis=0, ddof=min(1, n_members - 1))
-        spread = unbiased * (len(self.estimators_) - 1) / len(self.estimators_)
-        return means.mean(axis=0), self._variances(spread, noise.mean(axis=0))
-
-    def _variances(
-        self, spread: Array, noise: Array, sums: Callable[[Array], Array] = lambda values: values
-    ) -> dict[str, Array]:
-        """Return the variance of each component, from what the members say."""
-        variances = {"epistemic": spread}
-        if "aleatoric" in self.uncertainty_kinds_:
-            n_replicates = self.n_replicates_ if self.noise_of == "mean" else 1.0
-            variances["aleatoric"] = sums(self._noise_map(noise) / n_replicates)
-        return {kind: variances[kind] for kind in self.uncertainty_kinds_ if kind != "total"}
-
-    def _moments(
-        self, X: NDArray[Any], sums: Callable[[Array], Array] = lambda values: values
-    ) -> tuple[Array, Array, Array]:
-        """Return mean and variance of the members' means, and the mean of their noise variances.
-
-        Means are summed over columns first. Streams over the members: memory does not grow with
-        their number.
-        """
-        mean, squares, noise = np.zeros(()), np.zeros(()), np.zeros(())
-        for count, member in enumerate(self._members(X), start=1):
-            predicted = sums(member["mean"])
-            deviation = predicted - mean
-            mean = mean + deviation / count
-            squares = squares + deviation * (predicted - mean)
-            noise = noise + (member.get("aleatoric", np.zeros(())) ** 2 - noise) / count
-        return mean, squares / len(self.estimators_), noise
-
-    def _members(self, X: NDArray[Any]) -> Iterable[dict[str, Array]]:
-        """Return what every member predicts by its heads, in the order of the members."""
-        members = zip(self.estimators_, self._heads, strict=True)
-        return (heads.decode(forward(net, X)) for net, heads in members)
-
-    def _assemble(self, heads: list[Heads], y_ndim: int) -> EnsembleRegressor:
-        self._heads = heads
-        self._y_ndim = y_ndim
-        self.n_outputs_ = heads[0].n_targets
-        components = [*(["epistemic"] if len(heads) > 1 else []), *heads[0].kinds]
-        self.uncertainty_kinds_ = available_kinds(tuple(components))
-        return self
 
     def nets(self) -> list[NeuralNet]:
         """Return the different nets of the members, unfitted.

@@ -14,7 +14,7 @@ from skorch.callbacks import EarlyStopping
 from torch import nn
 from torch.utils.data import DataLoader
 
-import sklearn_degu.distillation
+import sklearn_degu._student_training
 from sklearn_degu import DistilledRegressor, EnsembleRegressor
 from sklearn_degu.augmentation import Augment, Noise
 from sklearn_degu.modules import DeepSTARR
@@ -36,13 +36,13 @@ def stopping_net(**params):
 @pytest.fixture
 def trainings(monkeypatch):
     """Return a list that gathers (train, valid) of every student's training."""
-    seen, train_net = [], sklearn_degu.distillation.train_net
+    seen, train_net = [], sklearn_degu._student_training.train_net
 
     def spy(net, train, valid, **options):
         seen.append((train, valid))
         return train_net(net, train, valid, **options)
 
-    monkeypatch.setattr(sklearn_degu.distillation, "train_net", spy)
+    monkeypatch.setattr(sklearn_degu._student_training, "train_net", spy)
     return seen
 
 
@@ -58,7 +58,7 @@ def no_training(monkeypatch):
 def no_student(monkeypatch):
     """Fail the test if a student is trained."""
     monkeypatch.setattr(
-        sklearn_degu.distillation, "train_net", lambda *args, **kw: pytest.fail("trained")
+        sklearn_degu._student_training, "train_net", lambda *args, **kw: pytest.fail("trained")
     )
 
 
