@@ -86,7 +86,7 @@ class CalibratedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         # Before a long training, not after it.
-        n_rows = len(check_targets(y))
+        n_rows = len(check_measurements(y))
         check_rows(X, "X")
         X, y = indexable(X, y)
         groups = check_groups(groups, n_rows)
@@ -259,15 +259,20 @@ def check_regressor(wrapper: CalibratedRegressor) -> None:
         )
 
 
-def check_targets(y: Any) -> Array:
-    """Return measurements as numbers, of the shape that they have; NaN is a missing one.
+def check_targets_of(estimator: Any, y: Any) -> Array:
+    """Return measurements as numbers, laid out as a fitted estimator predicts them.
 
     Raises
     ------
     TypeError, ValueError
-        If there are none, if they have more than three axes, or are infinite or no numbers.
+        If there are none, if they have more than three axes, are infinite or no numbers, or are
+        none of what the estimator predicts.
     """
-    return check_measurements(y)
+    fitted = last_step(estimator)
+    if isinstance(fitted, CalibratedRegressor):
+        return check_targets_of(fitted.estimator_, y)
+    measured = check_measurements(y)
+    return fitted.bin_targets(measured) if hasattr(fitted, "bin_targets") else measured
 
 
 def last_step(estimator: Any) -> Any:

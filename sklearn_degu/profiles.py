@@ -68,8 +68,8 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     r"""Regressor of total counts, or of counts in bins, by a regressor of profiles.
 
     The estimator is fitted on profiles and predicts them; what is returned are the sums of its
-    predictions over bins of positions. Fitted and frozen, it can be calibrated as any regressor:
-    ``ConformalRegressor(FrozenEstimator(binned)).fit(X, bin_profile(y))``.
+    predictions over bins of positions. It can be calibrated as any regressor,
+    ``ConformalRegressor(BinnedProfileRegressor(ensemble)).fit(X, y)`` with profiles y.
 
     Parameters
     ----------
@@ -262,8 +262,9 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, ...)
             Samples, as the estimator reads them.
-        y : array-like of shape (n_samples, n_targets, n_positions), or of that of the predictions
-            Measured profiles, or their sums; NaN where missing.
+        y : array-like of shape (n_samples, n_targets, n_positions), \
+                (n_samples, n_targets * n_positions), or of that of the predictions
+            Measured profiles, their flattened view, or their sums; NaN where missing.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples.
 
@@ -273,16 +274,47 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
             Mean of the coefficients of determination.
         """
         predicted = self.predict(X)
-        measured = as_floats(y, "y", finite="allow-nan")
-        if measured.ndim == 3:
-            measured = bin_profile(measured, self.bin_size)
-        if measured.size != predicted.size or len(measured) != len(predicted):
-            raise ValueError(
-                f"y has shape {measured.shape}, but the predictions have {predicted.shape}."
-            )
+        measured = self.bin_targets(y)
+        if len(measured) != len(predicted):
+            raise ValueError(f"X has {len(predicted)} samples, but y has {len(measured)}.")
         columns = (len(predicted), -1)
         weight = check_weight(sample_weight, len(predicted))
         return mean_r2(measured.reshape(columns), predicted.reshape(columns), weight)
+
+    def bin_targets(self, y: ArrayLike) -> Array:
+        """Return measurements as they are predicted, as sums over bins.
+
+        Parameters
+        ----------
+        y : array-like of shape (n_samples, n_targets, n_positions), \
+                (n_samples, n_targets * n_positions), or of that of the predictions
+            Profiles, their flattened view, or their sums; NaN where missing.
+
+        Returns
+        -------
+        sums : ndarray of shape (n_samples, n_targets * n_bins), or (n_samples,) if that is one
+            As :meth:`predict` returns them.
+
+        Raises
+        ------
+        ValueError
+            If y has neither the columns of the profiles that the estimator was fitted on nor
+            those of their sums.
+        """
+        check_is_fitted(self)
+        measured = as_floats(y, "y", finite="allow-nan")
+        n_positions, n_outputs = self._n_positions(), last_step(self.estimator_).n_outputs_
+        profiles = n_outputs // n_positions, n_positions
+        n_sums = profiles[0] * count_bins(n_positions, self.bin_size)
+        if measured.shape[1:] in (profiles, (n_outputs,)):
+            return _as_columns(self._sums(measured))
+        if measured.shape[1:] not in ((n_sums,), () if n_sums == 1 else (n_sums,)):
+            raise ValueError(
+                f"y has shape {measured.shape}, but the profiles that the estimator was fitted on "
+                f"have (n_samples, {profiles[0]}, {n_positions}), and their sums over bins "
+                f"{n_sums} {'column' if n_sums == 1 else 'columns'}."
+            )
+        return _as_columns(measured)
 
     def seen(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Tell which samples the estimator was trained or stopped on.

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_degu._calibration import (
     CalibratedRegressor,
     CalibrationRows,
+    check_targets_of,
     last_step,
     offers_std,
     predict_with_std,
@@ -221,15 +222,16 @@ class RecalibratedRegressor(CalibratedRegressor):
     def _errors(self, rows: CalibrationRows) -> list[Errors]:
         """Return the errors of the fitted estimator, target by target."""
         mean, std = predict_with_std(self.estimator_, rows.X, self.kind)
-        if np.ndim(rows.y) == 3 and np.shape(rows.y) != mean.shape:
+        targets = check_targets_of(self.estimator_, rows.y)
+        if targets.ndim == 3 and targets.shape != mean.shape:
             raise ValueError(
-                f"y has shape {np.shape(rows.y)}, but the estimator predicts {mean.shape} for "
+                f"y has shape {targets.shape}, but the estimator predicts {mean.shape} for "
                 "these rows."
             )
         weight = check_weight(rows.sample_weight, len(mean))
         counted = weight > 0
         measured, mean, std = check_gaussians(
-            *(_columns(values)[counted] for values in (np.asarray(rows.y), mean, std)),
+            *(_columns(values)[counted] for values in (targets, mean, std)),
             zero_std=True,
             at_least=2,
             purpose="recalibration",

@@ -156,6 +156,7 @@ class TestPredictions:
         expected = r2_score(bin_profile(y, 4), model.predict(X))
         assert model.score(X, y) == pytest.approx(expected)
         assert model.score(X, bin_profile(y, 4)) == pytest.approx(expected)
+        assert model.score(X, y.reshape(len(y), -1)) == pytest.approx(expected)
         weight = np.arange(1.0, len(X) + 1)
         expected = r2_score(bin_profile(y, 4), model.predict(X), sample_weight=weight)
         assert model.score(X, y, weight) == pytest.approx(expected)
@@ -225,8 +226,10 @@ class TestFit:
 
     def test_refuses_to_score_other_sums(self, data, fitted):
         X, y = data
-        with pytest.raises(ValueError, match=r"\(40, 4\), but the predictions have \(40, 2\)"):
+        with pytest.raises(ValueError, match=r"\(40, 4\), but the profiles .* sums over bins 2"):
             binned(fitted).score(X, bin_profile(y, 4))
+        with pytest.raises(ValueError, match="X has 40 samples, but y has 39"):
+            binned(fitted).score(X, y[:-1])
 
 
 class TestWrapped:
@@ -242,6 +245,30 @@ class TestWrapped:
         assert mean.shape == lower.shape == sums.shape
         covered = (lower <= sums) & (sums <= upper)
         assert (covered.mean(axis=0) >= 0.8).all()
+
+    @pytest.mark.parametrize("flat", [False, True])
+    @pytest.mark.parametrize("wrapper", [ConformalRegressor, RecalibratedRegressor])
+    def test_is_fitted_and_calibrated_on_profiles(self, data, wrapper, flat):
+        X, y = data
+        net = tiny_profile_net(**({"module__n_positions": y.shape[2]} if flat else {}))
+        model = wrapper(BinnedProfileRegressor(tiny_ensemble(net), 4), random_state=0)
+        given = y.reshape(len(y), -1) if flat else y
+        fitted = clone(model).fit(X, given)
+        on_sums = clone(model).set_params(estimator=FrozenEstimator(fitted.estimator_))
+        held_out = ~fitted.estimator_.seen(X)
+        on_sums.fit(X[held_out], bin_profile(y[held_out], 4))
+        for of in ("predict_interval", "predict_uncertainty"):
+            if hasattr(wrapper, of):
+                one, other = getattr(fitted, of)(X), getattr(on_sums, of)(X)
+                np.testing.assert_allclose(one, other, rtol=1e-12)
+
+    def test_intervals_of_recalibrated_sums_are_calibrated_on_profiles(self, data, fitted):
+        X, y = data
+        inner = RecalibratedRegressor(
+            BinnedProfileRegressor(tiny_ensemble(tiny_profile_net())), random_state=0
+        )
+        model = ConformalRegressor(inner, confidence_level=0.5, random_state=0).fit(X, y)
+        assert model.predict_interval(X).mean.shape == (40, 2)
 
     def test_rows_of_the_training_are_known_again(self, data, fitted):
         X, y = data

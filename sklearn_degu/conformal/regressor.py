@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import indexable
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_degu._calibration import CalibratedRegressor, check_regressor, check_targets
+from sklearn_degu._calibration import CalibratedRegressor, check_regressor, check_targets_of
 from sklearn_degu._numbers import check_rows
 from sklearn_degu._overlap import describe_overlap
+from sklearn_degu._targets import check_measurements
 from sklearn_degu.conformal.conformity import Conformity
 from sklearn_degu.conformal.predicted_rows import predict_rows
 from sklearn_degu.conformal.ranks import Levels, check_levels
@@ -257,7 +258,7 @@ class ConformalRegressor(CalibratedRegressor):
         check_is_fitted(self)
         score, levels = self._checked_params()
         check_rows(X, "X")
-        check_targets(y)
+        check_measurements(y)
         X, y = indexable(X, y)
         self._check_unseen(X, held_out=False)
         conformity = self._calibrated(score, levels, X, y)
@@ -314,7 +315,7 @@ class ConformalRegressor(CalibratedRegressor):
 
     def _calibrated(self, score: BaseRegressionScore, levels: Levels, X: Any, y: Any) -> Conformity:
         rows, shape = predict_rows(self.estimator_, X, score, self.kind, self.likelihood_ratio)
-        measured = check_targets(y)
+        measured = check_targets_of(self.estimator_, y)
         differs = measured.ndim == 3 and measured.shape != shape
         if differs or measured.reshape(len(measured), -1).shape != rows.mean.shape:
             raise ValueError(

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from sklearn.dummy import DummyRegressor
 from sklearn.metrics import roc_auc_score
 
-from sklearn_degu._calibration import check_targets
+from sklearn_degu._calibration import check_targets_of
 from sklearn_degu.conformal.predicted_rows import predict_rows
 from sklearn_degu.shift._samples import Units
 from sklearn_degu.uncertainty import Array, Kind
@@ -54,7 +54,7 @@ def conformity_scores(
         measurement.
     """
     rows, shape = predict_rows(estimator, X, score, kind, None)
-    targets = check_targets(y)
+    targets = check_targets_of(estimator, y)
     if targets.shape != shape:
         raise ValueError(f"{name} has shape {targets.shape}, but the predictions have {shape}.")
     measured = targets.reshape(rows.mean.shape)
