@@ -76,7 +76,7 @@ class MembersRegressor(NeuralRegressor):
         heads = [self._heads[member] for member in members]
         readout = EnsembleReadout(heads, names, self._noise_map, n_replicates)
         modules = [self.estimators_[member].module_ for member in members]
-        return PredictionModule(modules, readout, names, self.n_outputs_)
+        return PredictionModule(modules, readout, names, self.n_outputs_, self._n_positions)
 
     def _predict_moments(self, X: NDArray[Any]) -> tuple[Array, dict[str, Array]]:
         return self._moments_of(X, lambda values: values)

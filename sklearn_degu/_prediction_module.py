@@ -39,11 +39,15 @@ class PredictionModule(nn.Module):
         The predictions: ``"mean"`` and kinds of uncertainty.
     n_targets : int
         Number of columns of a prediction.
+    n_positions : int, optional
+        Of profiles, how many neighbouring columns are the positions of one target.
 
     Attributes
     ----------
     names : tuple of str
         The predictions, in the order of :meth:`forward`.
+    n_positions : int or None
+        Number of positions of a profile; None if these are no profiles.
     """
 
     def __init__(
@@ -52,12 +56,14 @@ class PredictionModule(nn.Module):
         readout: nn.Module,
         names: tuple[str, ...],
         n_targets: int,
+        n_positions: int | None = None,
     ) -> None:
         super().__init__()
         self.nets = nn.ModuleList(map(with_shared_weights, nets))
         self.readout = readout
         self.names = names
         self.n_targets = n_targets
+        self.n_positions = n_positions
         weights = (p for p in self.nets.parameters() if p.is_floating_point())
         like = next(weights, torch.zeros(()))
         # Members that were trained on several devices are brought to one.

@@ -382,7 +382,9 @@ class DistilledRegressor(NeuralRegressor):
 
     def _prediction_module(self, names: tuple[str, ...]) -> PredictionModule:
         readout = StudentReadout(self._heads, names)
-        return PredictionModule([self.student_.module_], readout, names, self.n_outputs_)
+        return PredictionModule(
+            [self.student_.module_], readout, names, self.n_outputs_, self._n_positions
+        )
 
     def _teacher(self) -> EnsembleRegressor:
         """Return the teacher: a clone to fit, or the fitted one that is frozen."""

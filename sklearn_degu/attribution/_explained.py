@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sklearn_degu._base import NeuralRegressor
 from sklearn_degu._calibration import CalibratedRegressor
 from sklearn_degu._inputs import check_predict_data
-from sklearn_degu._prediction_module import with_shared_weights
+from sklearn_degu._prediction_module import PredictionModule, with_shared_weights
 from sklearn_degu.nets.data import as_tensor
 from sklearn_degu.recalibration import RecalibratedRegressor
 from sklearn_degu.sequences._one_hot import check_one_hot_shape
@@ -133,8 +133,10 @@ class Explained(NamedTuple):
         device, dtype = like.device, like.dtype
         with torch.no_grad():
             predicted = module(as_tensor(sequences[:1]).to(device).to(dtype))
-        check_head(predicted if isinstance(predicted, dict) else {"mean": predicted}, head, target)
-        return cls(_Output(module, head, target).eval(), sequences, device, dtype)
+        n_positions = module.n_positions if isinstance(module, PredictionModule) else None
+        named = predicted if isinstance(predicted, dict) else {"mean": predicted}
+        check_head(named, head, target, n_positions)
+        return cls(_Output(module, head, target, n_positions).eval(), sequences, device, dtype)
 
     def tensor(self, X: Sequences) -> Tensor:
         """Return rows as the module reads them."""
@@ -147,22 +149,35 @@ class Explained(NamedTuple):
 
 
 class _Output(nn.Module):
-    """One target of one head of a module."""
+    """One target of one head of a module; of profiles, its sum over positions."""
 
-    def __init__(self, module: nn.Module, head: str, target: int) -> None:
+    def __init__(self, module: nn.Module, head: str, target: int, n_positions: int | None) -> None:
         super().__init__()
         self.module = module
         self.head = head
         self.target = target
+        self.n_positions = n_positions
 
     def forward(self, X: Tensor) -> Tensor:
         predicted = self.module(X)
         values: Tensor = predicted[self.head] if isinstance(predicted, dict) else predicted
-        return values[:, self.target : self.target + 1]
+        chosen: Tensor = totals(values, self.n_positions)[:, self.target : self.target + 1]
+        return chosen
 
 
-def check_head(predicted: dict[str, Any], head: str, target: int) -> None:
+def totals(values: Any, n_positions: int | None) -> Any:
+    """Return values (n, t), or those of profiles (n, t * P) summed over their positions."""
+    if n_positions is None:
+        return values
+    return values.reshape(len(values), -1, n_positions).sum(2)
+
+
+def check_head(
+    predicted: dict[str, Any], head: str, target: int, n_positions: int | None = None
+) -> None:
     """Raise unless there is a target of a head among predictions by name, of shape (n, t).
+
+    Of profiles it is (n, t * P), and the sum over positions is explained.
 
     Raises
     ------
@@ -171,11 +186,18 @@ def check_head(predicted: dict[str, Any], head: str, target: int) -> None:
     """
     if head not in predicted:
         raise ValueError(f"The model has no head {head!r}; it has {', '.join(predicted)}.")
+    if n_positions is not None and head != "mean":
+        raise ValueError(
+            f"head={head!r} of profiles cannot be explained: what is explained is the sum over "
+            "positions, and the deviations of positions do not add up to that of their sum. "
+            "Explain head='mean'; ensemble_attribution tells how the members' maps differ."
+        )
     values = predicted[head]
     if values.ndim != 2:
         raise ValueError(
             f"The module must return values of shape (n, n_targets), got {tuple(values.shape)}."
         )
+    values = totals(values, n_positions)
     whole = isinstance(target, Integral) and not isinstance(target, bool)
     if not whole or not 0 <= target < values.shape[1]:
         raise ValueError(

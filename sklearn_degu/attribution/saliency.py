@@ -42,10 +42,11 @@ def saliency(
     X : array-like of shape (n_sequences, 4, length) or (n_sequences,)
         Sequences, as the estimator reads them; strings for a Pipeline that encodes them.
     target : int, default=0
-        Which column of y.
+        Which target: a column of y. Of a profile its sum over all positions is explained, the
+        predicted total count.
     head : str, default="mean"
         What is explained: ``"mean"``, or one of the estimator's ``uncertainty_kinds_``: which
-        bases make the model unsure.
+        bases make the model unsure. Of profiles there is the mean alone.
     correct_gradients : bool, default=True
         Whether to subtract the mean over the four bases at every position [2]_, the second term.
     batch_size : int, default=None

@@ -17,7 +17,13 @@ from sklearn_degu.attribution._batches import (
     for_each_batch,
     may_run_side_by_side,
 )
-from sklearn_degu.attribution._explained import Explained, Sequences, check_head, inner_model
+from sklearn_degu.attribution._explained import (
+    Explained,
+    Sequences,
+    check_head,
+    inner_model,
+    totals,
+)
 from sklearn_degu.attribution.maps import Map, corrected
 from sklearn_degu.sequences._one_hot import column_codes
 
@@ -117,8 +123,9 @@ def _of_estimator(model: NeuralRegressor, X: Sequences, target: int, head: str) 
         parts = model.predict_components(rows)
         return {name: part.reshape(len(part), -1) for name, part in parts.items()}
 
-    check_head(predictions(X[:1]), head, target)
-    return lambda rows: predictions(rows)[head][:, target]
+    n_positions = model._n_positions
+    check_head(predictions(X[:1]), head, target, n_positions)
+    return lambda rows: totals(predictions(rows)[head], n_positions)[:, target]
 
 
 def _of_module(explained: Explained) -> tuple[Predict, int]:

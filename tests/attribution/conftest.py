@@ -9,7 +9,7 @@ from sklearn_degu import DistilledRegressor
 from sklearn_degu.baselines import EvidentialRegressor
 from sklearn_degu.modules import DeepSTARR
 from sklearn_degu.sequences import SequenceEncoder
-from tests.toys import tiny_conv_net, tiny_ensemble, tiny_net
+from tests.toys import tiny_conv_net, tiny_ensemble, tiny_net, tiny_profile_net
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +42,12 @@ def student(one_hot, replicates):
         return DistilledRegressor(teacher, random_state=0).fit(
             one_hot, replicates.mean(axis=2), replicates=replicates
         )
+
+
+@pytest.fixture(scope="session")
+def of_profiles(sequences, counts):
+    """Return two members that predict two profiles of eight positions."""
+    return tiny_ensemble(tiny_profile_net(), 2).fit(sequences[0], counts)
 
 
 @pytest.fixture(scope="session")

@@ -52,3 +52,15 @@ def convolutional(inplace=False):
 
 def weights_of(shape=(4, LENGTH)):
     return np.random.default_rng(3).normal(size=shape)
+
+
+class Total(nn.Module):
+    """The sums over positions of the profiles that a module predicts."""
+
+    def __init__(self, module, n_targets):
+        super().__init__()
+        self.module = module
+        self.n_targets = n_targets
+
+    def forward(self, x):
+        return self.module(x)["mean"].reshape(len(x), self.n_targets, -1).sum(2)

@@ -21,7 +21,14 @@ from sklearn_degu.conformal import ConformalRegressor
 from sklearn_degu.modules import ResidualBind
 from sklearn_degu.recalibration import RecalibratedRegressor
 from sklearn_degu.sequences import SequenceEncoder, dinucleotide_shuffle
-from tests.attribution.models import Functional, Motif, Recurrent, convolutional, weights_of
+from tests.attribution.models import (
+    Functional,
+    Motif,
+    Recurrent,
+    Total,
+    convolutional,
+    weights_of,
+)
 from tests.toys import LENGTH, tiny_ensemble
 
 METHODS = [saliency, integrated_gradients, deep_lift_shap, saturation_mutagenesis]
@@ -46,6 +53,17 @@ class TestEveryMethod:
         assert maps.shape == (3, 4, LENGTH)
         assert maps.dtype == np.float32
         assert np.isfinite(maps).all()
+
+    def test_of_profiles_the_total_is_explained(self, method, of_profiles, one_hot):
+        total = Total(of_profiles.to_module(), n_targets=2)
+        for target in range(2):
+            maps = explain(method, of_profiles, one_hot[:2], target=target)
+            expected = explain(method, total, one_hot[:2], target=target)
+            np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
+        with pytest.raises(ValueError, match=r"target must be an integer from 0 to 1, .* got 2"):
+            explain(method, of_profiles, one_hot[:2], target=2)
+        with pytest.raises(ValueError, match="head='epistemic' of profiles cannot be explained"):
+            explain(method, of_profiles, one_hot[:2], head="epistemic")
 
     @pytest.mark.parametrize("model", ["ensemble", "student", "evidential"])
     def test_every_head_and_target_is_explained_apart(self, method, model, one_hot, request):
