@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from numbers import Integral, Real
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from skorch import NeuralNet
 from torch import nn
 
 from sklearn_degu._lessons import Plan, edited
+from sklearn_degu._numbers import is_real, is_whole
 from sklearn_degu._stored_rows import StoredRows
 from sklearn_degu.ensemble import EnsembleRegressor
 from sklearn_degu.nets.augmented import N_TRIED, check_augment
@@ -271,13 +271,12 @@ def _check_head_weights(head_weights: Any) -> None:
             raise ValueError(
                 f"head_weights has a weight for {name!r}, but the heads are {', '.join(HEADS)}."
             )
-        number = isinstance(weight, Real) and not isinstance(weight, bool)
-        if not (number and 0 < weight < np.inf):
+        if not (is_real(weight) and 0 < weight < np.inf):
             raise ValueError(
                 f"The weight of the head {name!r} must be a positive number, got {weight!r}."
             )
 
 
 def _check_whole_number(name: str, value: Any) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+    if not is_whole(value) or value < 1:
         raise ValueError(f"{name} must be a positive integer, got {value!r}.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,16 @@ from sklearn.utils.validation import check_consistent_length
 
 # The squares of larger numbers, summed over many rows, would leave the range of float64.
 LARGEST = 1e140
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number; a bool is none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is a real number, NaN and infinity among them; a bool is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @contextmanager

@@ -7,11 +7,12 @@ sparse such a scale would be noise itself.
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sklearn_degu._numbers import is_whole
 
 
 def pooled(columns: NDArray[Any], n_positions: int) -> NDArray[Any]:
@@ -46,8 +47,7 @@ def bin_sums(profiles: NDArray[np.float64], bin_size: int | None) -> NDArray[np.
 
 def check_bin_size(bin_size: Any) -> None:
     """Raise if a size of bins is no positive integer."""
-    whole = isinstance(bin_size, Integral) and not isinstance(bin_size, bool)
-    if bin_size is not None and not (whole and bin_size > 0):
+    if bin_size is not None and not (is_whole(bin_size) and bin_size > 0):
         raise ValueError(f"bin_size must be a positive integer or None, got {bin_size!r}.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
+
+from sklearn_degu._numbers import is_real
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
@@ -76,8 +77,7 @@ class HoldOut(NamedTuple):
     def _splitter(self, seed: int, *, grouped: bool) -> Any:
         if hasattr(self.value, "split") and not isinstance(self.value, str):
             return self.value
-        is_fraction = isinstance(self.value, Real) and not isinstance(self.value, bool)
-        if not (is_fraction and 0 < self.value < 1):
+        if not (is_real(self.value) and 0 < self.value < 1):
             raise ValueError(
                 f"{self.name} must be {self.otherwise}a fraction between 0 and 1, or a splitter "
                 f"with a split method such as GroupKFold(5); got {self.value!r}."

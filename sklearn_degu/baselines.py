@@ -7,7 +7,6 @@ A heteroscedastic net is an ensemble of one:
 from __future__ import annotations
 
 import warnings
-from numbers import Integral, Real
 from os import PathLike
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from skorch import NeuralNet
 
+from sklearn_degu._numbers import is_real, is_whole
 from sklearn_degu._prediction_module import EvidentialReadout, PredictionModule
 from sklearn_degu._single_net import SingleNetRegressor
 from sklearn_degu.nets.dropout import dropout_layers, dropout_passes, unreached_dropout
@@ -149,8 +149,7 @@ class MCDropoutRegressor(SingleNetRegressor):
         )
 
     def _check_params(self) -> None:
-        whole = isinstance(self.n_samples, Integral) and not isinstance(self.n_samples, bool)
-        if not whole or self.n_samples < 2:
+        if not is_whole(self.n_samples) or self.n_samples < 2:
             raise ValueError(
                 "n_samples must be an integer of at least 2, because one pass has no deviation; "
                 f"got {self.n_samples!r}."
@@ -300,8 +299,7 @@ class EvidentialRegressor(SingleNetRegressor):
         return PredictionModule([self.net_.module_], readout, names, self.n_outputs_)
 
     def _check_params(self) -> None:
-        number = isinstance(self.regularization, Real) and not isinstance(self.regularization, bool)
-        if not (number and 0 <= self.regularization < np.inf):
+        if not (is_real(self.regularization) and 0 <= self.regularization < np.inf):
             raise ValueError(
                 "regularization must be a finite number that is not negative, got "
                 f"{self.regularization!r}."

@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from numbers import Integral
 from os import PathLike
 from typing import Any
 
@@ -34,6 +33,7 @@ from sklearn_degu._noise import (
     warn_of_unused_parameters,
 )
 from sklearn_degu._noise_map import NoiseMap
+from sklearn_degu._numbers import is_whole
 from sklearn_degu._objectives import Objective
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.augmented import check_augment, check_edits, check_keeps_positions
@@ -444,8 +444,7 @@ class EnsembleRegressor(NamedNetsMixin, MembersRegressor):
         ValueError
             If a net or ``n_estimators`` is not usable; the message says how to mend it.
         """
-        whole = isinstance(self.n_estimators, Integral) and not isinstance(self.n_estimators, bool)
-        if not whole or self.n_estimators < 1:
+        if not is_whole(self.n_estimators) or self.n_estimators < 1:
             raise ValueError(f"n_estimators must be a positive integer, got {self.n_estimators!r}.")
         self._check_names()
         nets = [net for _, net in self.net] if isinstance(self.net, (list, tuple)) else [self.net]

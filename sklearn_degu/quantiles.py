@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -12,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_degu._calibration import predict_with_std
+from sklearn_degu._numbers import is_real, is_whole
 from sklearn_degu.uncertainty import Array, Kind
 
 
@@ -141,8 +141,7 @@ class GaussianQuantileRegressor(RegressorMixin, BaseEstimator):
                 f"pass target, from 0 to {n_targets - 1}."
             )
         target = 0 if self.target is None else self.target
-        whole = isinstance(target, Integral) and not isinstance(target, bool)
-        if not whole or not 0 <= target < n_targets:
+        if not is_whole(target) or not 0 <= target < n_targets:
             raise ValueError(
                 f"target must be None or an integer from 0 to {n_targets - 1}, got {target!r}."
             )
@@ -239,6 +238,5 @@ def quantile_estimators(
 
 
 def _check_probability(name: str, value: Any) -> None:
-    is_number = isinstance(value, Real)
-    if not is_number or not 0 < value < 1:
+    if not is_real(value) or not 0 < value < 1:
         raise ValueError(f"{name} must be a number between 0 and 1, both exclusive, got {value!r}.")

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from numbers import Integral
 
 import torch
 from torch import nn
 
+from sklearn_degu._numbers import is_whole
 from sklearn_degu.nets.prediction import CPU_BATCH_NUMBERS, CPU_BATCH_SIZE, GPU_BATCH_SIZE
 from sklearn_degu.nets.randomness import one_intra_op_thread
 
@@ -43,8 +43,7 @@ def check_batch_size(
     if batch_size is None:
         on_cpu = max(CPU_BATCH_SIZE, CPU_BATCH_NUMBERS // n_numbers)
         batch_size = on_cpu if device.type == "cpu" else GPU_BATCH_SIZE
-    whole = isinstance(batch_size, Integral) and not isinstance(batch_size, bool)
-    if not whole or batch_size < 1:
+    if not is_whole(batch_size) or batch_size < 1:
         raise ValueError(f"batch_size must be a positive integer or None, got {batch_size!r}.")
     return max(1, batch_size // rows_each)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from sklearn_degu._base import NeuralRegressor
 from sklearn_degu._calibration import CalibratedRegressor
 from sklearn_degu._inputs import check_predict_data
+from sklearn_degu._numbers import is_whole
 from sklearn_degu._prediction_module import PredictionModule, with_shared_weights
 from sklearn_degu.nets.data import as_tensor
 from sklearn_degu.recalibration import RecalibratedRegressor
@@ -198,8 +198,7 @@ def check_head(
             f"The module must return values of shape (n, n_targets), got {tuple(values.shape)}."
         )
     values = totals(values, n_positions)
-    whole = isinstance(target, Integral) and not isinstance(target, bool)
-    if not whole or not 0 <= target < values.shape[1]:
+    if not is_whole(target) or not 0 <= target < values.shape[1]:
         raise ValueError(
             f"target must be an integer from 0 to {values.shape[1] - 1}, for the model's "
             f"{values.shape[1]} targets; got {target!r}."

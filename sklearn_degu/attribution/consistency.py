@@ -7,12 +7,12 @@ which does not know the size of a map.
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from sklearn_degu._numbers import is_whole
 from sklearn_degu.attribution.maps import as_maps
 
 Array = NDArray[np.float64]
@@ -137,7 +137,7 @@ def top_overlap(maps: ArrayLike, reference: ArrayLike, *, k: int = 20) -> Array:
         If shapes do not match, or k is not from 1 to length.
     """
     a, b = _pair(maps, reference)
-    if not isinstance(k, Integral) or not 1 <= k <= a.shape[-1]:
+    if not is_whole(k) or not 1 <= k <= a.shape[-1]:
         raise ValueError(f"k must be an integer from 1 to the length {a.shape[-1]}, got {k!r}.")
     overlap: Array = (_is_top(a, k) & _is_top(b, k)).sum(axis=-1) / k
     return overlap

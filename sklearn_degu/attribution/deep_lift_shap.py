@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import warnings
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from sklearn_degu._numbers import is_whole
 from sklearn_degu._prediction_module import EnsembleReadout, EvidentialReadout, StudentReadout
 from sklearn_degu.attribution._batches import Progress, check_batch_size, for_each_batch
 from sklearn_degu.attribution._explained import Explained, Sequences
@@ -197,8 +197,7 @@ class _References:
         cls, references: ArrayLike | None, X: Sequences, n: int, random_state: RandomState
     ) -> _References:
         if references is None:
-            whole = isinstance(n, Integral) and not isinstance(n, bool)
-            if not whole or n < 1:
+            if not is_whole(n) or n < 1:
                 raise ValueError(f"n_references must be a positive integer, got {n!r}.")
             return cls(None, int(n), as_generator(random_state))
         given = np.asarray(references)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sklearn_degu._numbers import is_whole
 from sklearn_degu.augmentation.transforms import (
     Deletion,
     Draws,
@@ -69,8 +69,7 @@ class Augment(nn.Module):
         self.hard = hard
         if not all(isinstance(transform, Transform) for transform in self.transforms):
             raise TypeError(f"transforms must be transforms of this module, got {transforms!r}.")
-        whole = isinstance(max_per_sequence, Integral) and not isinstance(max_per_sequence, bool)
-        if not whole or not 1 <= max_per_sequence <= len(self.transforms):
+        if not is_whole(max_per_sequence) or not 1 <= max_per_sequence <= len(self.transforms):
             raise ValueError(
                 "max_per_sequence must be a whole number from 1 to the number of transforms, "
                 f"{len(self.transforms)}; got {max_per_sequence!r}."

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklearn_degu._numbers import is_whole
 from sklearn_degu.sequences import dinucleotide_shuffle
 
 N_BASES = 4
@@ -371,6 +371,6 @@ def _probability(name: str, value: Any) -> float:
 
 
 def _count(name: str, value: Any) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+    if not is_whole(value) or value < 0:
         raise ValueError(f"{name} must be a whole number that is not negative, got {value!r}.")
     return int(value)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from sklearn_degu._numbers import is_real
 from sklearn_degu.uncertainty import Array
 
 Levels = tuple[Fraction, ...]
@@ -46,7 +46,7 @@ def check_levels(confidence_level: Any) -> Levels:
 
 
 def _is_level(level: Any) -> bool:
-    return isinstance(level, Real) and not isinstance(level, bool) and 0 < float(level) < 1
+    return is_real(level) and 0 < float(level) < 1
 
 
 def n_rows_needed(level: Fraction) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from numbers import Integral
 from types import NoneType
 from typing import Any
 
@@ -16,6 +15,7 @@ from skorch.callbacks import Checkpoint, TrainEndCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
+from sklearn_degu._numbers import is_whole
 from sklearn_degu.nets.data import InMemoryBatches
 from sklearn_degu.nets.losses import HeadLoss, WeightedLoss
 from sklearn_degu.nets.positions import takes_positions
@@ -176,7 +176,7 @@ def _check_nonlinearity(net: NeuralNet) -> None:
 
 
 def _check_epochs(net: NeuralNet) -> None:
-    if not isinstance(net.max_epochs, Integral) or net.max_epochs < 1:
+    if not is_whole(net.max_epochs) or net.max_epochs < 1:
         raise ValueError(f"max_epochs must be a positive integer, got {net.max_epochs!r}.")
 
 
@@ -189,7 +189,7 @@ def _check_precision(net: NeuralNet) -> None:
 def _check_batch_size(net: NeuralNet) -> None:
     iterators = (net.get_params_for(name) for name in ("iterator_train", "iterator_valid"))
     for size in (net.batch_size, *(params.get("batch_size", 1) for params in iterators)):
-        if not isinstance(size, Integral) or (size < 1 and size != -1):
+        if not is_whole(size) or (size < 1 and size != -1):
             raise ValueError(
                 f"batch_size must be a positive integer, or -1 for all rows at once; got {size!r}."
             )

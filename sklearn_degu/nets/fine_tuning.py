@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from skorch import NeuralNet
 from skorch.callbacks import LRScheduler
 from skorch.history import History
 
+from sklearn_degu._numbers import is_real, is_whole
 from sklearn_degu.nets.one_cycle import OneCycle
 
 # They lay a learning rate over a whole training, which the second stage only continues.
@@ -29,13 +29,11 @@ def check_fine_tuning(epochs: Any, lr: Any) -> None:
     ValueError
         If a number is out of range.
     """
-    whole = isinstance(epochs, Integral) and not isinstance(epochs, bool)
-    if not whole or epochs < 0:
+    if not is_whole(epochs) or epochs < 0:
         raise ValueError(
             f"fine_tune_epochs must be a whole number that is not negative, got {epochs!r}."
         )
-    number = isinstance(lr, Real) and not isinstance(lr, bool)
-    if lr is not None and not (number and 0 < lr < np.inf):
+    if lr is not None and not (is_real(lr) and 0 < lr < np.inf):
         raise ValueError(f"fine_tune_lr must be None or a positive number, got {lr!r}.")
     if lr is not None and not epochs:
         warnings.warn(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from numbers import Integral
 
 from skorch import NeuralNet
+
+from sklearn_degu._numbers import is_whole
 
 
 def takes_positions(net: NeuralNet) -> bool:
@@ -56,8 +57,7 @@ def _said_by(nets: Sequence[NeuralNet]) -> int | None:
 
 
 def _checked(n_positions: object) -> int:
-    whole = isinstance(n_positions, Integral) and not isinstance(n_positions, bool)
-    if not whole or int(n_positions) < 1:  # type: ignore[call-overload]
+    if not is_whole(n_positions) or int(n_positions) < 1:  # type: ignore[call-overload]
         raise ValueError(f"module__n_positions must be a positive integer, got {n_positions!r}.")
     return int(n_positions)  # type: ignore[call-overload, no-any-return]
 

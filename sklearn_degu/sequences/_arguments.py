@@ -1,12 +1,11 @@
 """Arguments that the edits of one-hot arrays share: `region` and `random_state`."""
 
-from numbers import Integral
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from sklearn_degu._numbers import as_array
+from sklearn_degu._numbers import as_array, is_whole
 
 Region: TypeAlias = slice | npt.NDArray[np.bool_] | list[bool] | None
 RandomState: TypeAlias = int | np.random.RandomState | np.random.Generator | None
@@ -84,8 +83,7 @@ def as_generator(random_state: RandomState) -> np.random.Generator:
         return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
     if random_state is None:
         return np.random.default_rng()
-    is_int = isinstance(random_state, Integral) and not isinstance(random_state, bool)
-    if not is_int or random_state < 0:
+    if not is_whole(random_state) or random_state < 0:
         raise ValueError(
             "random_state must be a non-negative int, a numpy RandomState or Generator, or None, "
             f"got {random_state!r}."

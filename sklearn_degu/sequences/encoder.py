@@ -1,6 +1,5 @@
 """The transformer that turns DNA strings into one-hot arrays."""
 
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_degu._numbers import is_whole
 from sklearn_degu.sequences._alignment import align, check_lengths, common_length
 from sklearn_degu.sequences._batches import row_batches
 from sklearn_degu.sequences._one_hot import (
@@ -234,8 +234,7 @@ class SequenceEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=Non
             value = getattr(self, name)
             if not (isinstance(value, str) and value in choices):
                 raise self._parameter_error(name, f"a str among {{{str(choices)[1:-1]}}}")
-        is_int = isinstance(self.length, Integral) and not isinstance(self.length, bool)
-        if self.length is not None and not (is_int and self.length >= 1):
+        if self.length is not None and not (is_whole(self.length) and self.length >= 1):
             raise self._parameter_error("length", "an int in the range [1, inf) or None")
 
     def _parameter_error(self, name: str, expected: str) -> ValueError:

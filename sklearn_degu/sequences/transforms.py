@@ -5,12 +5,12 @@ returns an edited copy of the same shape and dtype. `region` confines the edit, 
 adaptors at the ends stay as they are.
 """
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sklearn_degu._numbers import is_real
 from sklearn_degu.sequences._arguments import (
     RandomState,
     Region,
@@ -133,7 +133,7 @@ def mutate(
 
 def _check_rate(rate: float) -> None:
     """Refuse a rate that is no probability."""
-    if not isinstance(rate, Real) or not 0 <= rate <= 1:
+    if not is_real(rate) or not 0 <= rate <= 1:
         raise ValueError(f"rate must be a float in the range [0, 1], got {rate!r}.")
 
 

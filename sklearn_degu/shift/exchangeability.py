@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from mapie.conformity_scores import BaseRegressionScore
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from sklearn_degu._numbers import is_real, is_whole
 from sklearn_degu.conformal.scores import score_for
 from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.shift._conformity import conformity_scores, mean_rank, permutation_test
@@ -293,12 +293,11 @@ def _check_labels(y_calibration: ArrayLike | None, y_new: ArrayLike | None) -> N
 
 
 def _check_test_size(level: float, n_permutations: int) -> None:
-    if not (isinstance(level, Real) and 0 < level < 1):
+    if not (is_real(level) and 0 < level < 1):
         raise ValueError(f"level must lie between 0 and 1 exclusive, got {level!r}.")
-    is_integer = isinstance(n_permutations, Integral) and not isinstance(n_permutations, bool)
     # Rounded, because 1 / 0.05 is no exact number.
     needed = math.ceil(round(1 / float(level), 9)) - 1
-    if not is_integer or n_permutations < needed:
+    if not is_whole(n_permutations) or n_permutations < needed:
         raise ValueError(
             f"n_permutations must be an integer of at least {needed}, so that a p-value can reach "
             f"level={level:g}; got {n_permutations!r}."

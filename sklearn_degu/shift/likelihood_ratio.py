@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
-from sklearn_degu._numbers import as_floats
+from sklearn_degu._numbers import as_floats, is_real
 from sklearn_degu.conformal.ranks import effective_sample_size as kish_sample_size
 from sklearn_degu.shift._features import FeatureMap, Features, feature_map, read_features
 from sklearn_degu.shift._samples import FEW, check_groups
@@ -273,7 +272,7 @@ def _folds(
 
 
 def _check_clip(clip: Any) -> None:
-    if clip is not None and not (isinstance(clip, Real) and 0 < float(clip) < np.inf):
+    if clip is not None and not (is_real(clip) and 0 < float(clip) < np.inf):
         raise ValueError(f"clip must be None or a finite positive number, got {clip!r}.")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_degu._numbers import is_whole
 from sklearn_degu.attribution._extras import import_extra
 from sklearn_degu.attribution.maps import as_maps
 from sklearn_degu.sequences._one_hot import BASES, UNKNOWN, check_one_hot_shape, column_codes
@@ -59,7 +59,7 @@ class OneMap(NamedTuple):
             raise ValueError(
                 f"{name} of shape {values.shape} do not belong to X of shape {sequences.shape}."
             )
-        if not isinstance(row, Integral) or not 0 <= row < len(values):
+        if not is_whole(row) or not 0 <= row < len(values):
             raise ValueError(f"row must be from 0 to {len(values) - 1}, got {row!r}.")
         indices = np.arange(values.shape[2])[slice(None) if positions is None else positions]
         if not len(indices) or (np.diff(indices) != 1).any():
@@ -90,7 +90,7 @@ def one_sequence(X: Any, row: int) -> Any:
         If there is no such row.
     """
     sequences = np.asarray(X)
-    if not isinstance(row, Integral) or not 0 <= row < len(sequences):
+    if not is_whole(row) or not 0 <= row < len(sequences):
         raise ValueError(f"row must be from 0 to {len(sequences) - 1}, got {row!r}.")
     return sequences[row : row + 1]
 
