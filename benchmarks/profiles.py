@@ -72,18 +72,23 @@ def read_genome(path: str) -> dict[str, str]:
 
 
 def tiles(genome: dict[str, str], options: argparse.Namespace) -> Loci:
-    """Return windows side by side, without those that touch the region left out."""
+    """Return windows, without those that touch the region left out.
+
+    Those that are held out lie side by side, those to train on a stride apart.
+    """
+    held_out = {*options.validate, *options.calibrate, *options.test}
+    strides = {name: options.width if name in held_out else options.stride for name in genome}
     rows = [
         (chrom, start)
         for chrom, letters in genome.items()
-        for start in range(0, len(letters) - options.width + 1, options.width)
+        for start in range(0, len(letters) - options.width + 1, strides[chrom])
     ]
     chrom, start = (np.array(column) for column in zip(*rows, strict=True))
     end = start + options.width
     left_out, (first, last) = options.leave_out[0], map(int, options.leave_out[1:])
-    apart = (chrom != left_out) | (end <= first) | (start >= last)
+    chosen = (chrom != left_out) | (end <= first) | (start >= last)
     blank = np.full(len(rows), ".")
-    return Loci(chrom, start, end, blank, blank).take(apart)
+    return Loci(chrom, start, end, blank, blank).take(chosen)
 
 
 def load(options: argparse.Namespace) -> dict[str, Part]:
@@ -105,6 +110,7 @@ def net(options: argparse.Namespace, epochs: int, **params: Any) -> Any:
         module__n_dilations=options.dilations,
         module__dropout=0.0,
         batch_size=32,
+        lr=options.lr,
         max_epochs=epochs,
         callbacks=[*params.pop("callbacks", []), cycle],
         **params,
@@ -253,6 +259,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("genome", help="FASTA file, gzip")
     parser.add_argument("track", help="bigWig file of counts")
     parser.add_argument("--width", type=int, default=1000, help="bases of a window")
+    parser.add_argument(
+        "--stride", type=int, default=1000, help="bases between windows to train on"
+    )
     parser.add_argument("--validate", nargs="+", default=["chrV", "chrXIII"])
     parser.add_argument("--calibrate", nargs="+", default=["chrVII"], help="for the intervals")
     parser.add_argument("--test", nargs="+", default=["chrIV"])
@@ -260,6 +269,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--leave-out", nargs=3, default=leave_out, help="the repeats of the rDNA")
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--lr", type=float, default=4e-3, help="peak of the learning rate")
     parser.add_argument("--student-epochs", type=int, default=6)
     parser.add_argument("--net-width", type=float, default=0.25)
     parser.add_argument("--dilations", type=int, default=5)

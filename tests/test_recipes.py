@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from sklearn_degu import load, save
-from sklearn_degu.modules import DreamRNN, MPRAnn, ProfileNet
+from sklearn_degu.modules import DreamRNN, Dropout, MPRAnn, ProfileNet
 from sklearn_degu.nets import OneCycle
+from sklearn_degu.nets.configure import configure
 from sklearn_degu.nets.strategies import check_strategy
 from sklearn_degu.recipes import (
     deepstarr_net,
     dream_rnn_net,
+    mlp_net,
     mprann_net,
     profile_net,
     residualbind_net,
@@ -32,6 +34,17 @@ def rows(n=24, length=25):
     return np.eye(4, dtype=np.uint8)[codes].transpose(0, 2, 1).copy(), np.arange(2.0 * n).reshape(
         n, 2
     )
+
+
+@pytest.mark.parametrize(
+    "make", [deepstarr_net, dream_rnn_net, mlp_net, mprann_net, profile_net, residualbind_net]
+)
+def test_every_architecture_has_as_much_dropout_as_is_asked_for(make):
+    net = make(module__dropout=0.125)
+    net = configure(net, n_outputs=1, input_shape=(4, 32), validated=True, n_positions=None)
+    net.initialize()
+    drops = {layer.p for layer in net.module_.modules() if isinstance(layer, Dropout)}
+    assert drops == {0.125}
 
 
 class TestHyperparameters:

@@ -86,6 +86,11 @@ class _MemberMasks(torch.autograd.Function):
         return torch.stack(masks), 0
 
 
+def dropout_or(p: float | None, published: float) -> Dropout:
+    """Build a dropout of the probability that is asked for, or of the published one."""
+    return Dropout(published if p is None else p)
+
+
 class Standardize(nn.Module):
     """Subtract the mean and divide by the standard deviation of the training rows.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sklearn_degu.modules._layers import BATCH_NORM_EPS, Dropout, MeanOverPositions, conv
+from sklearn_degu.modules._layers import BATCH_NORM_EPS, MeanOverPositions, conv, dropout_or
 from sklearn_degu.modules.one_hot import OneHotBlock
 
 
@@ -25,6 +25,9 @@ class DreamRNN(nn.Module):
         Channels of a position: A, C, G, T.
     width : float, default=1.0
         Factor on the width of every hidden layer.
+    dropout : float, default=None
+        Probability of every dropout. None leaves the published ones: 0.2, and 0.5 before the last
+        convolution.
 
     Notes
     -----
@@ -56,16 +59,22 @@ class DreamRNN(nn.Module):
     # Read before the module is built, to choose how its members train.
     is_recurrent = True
 
-    def __init__(self, n_outputs: int, n_channels: int = 4, width: float = 1.0) -> None:
+    def __init__(
+        self,
+        n_outputs: int,
+        n_channels: int = 4,
+        width: float = 1.0,
+        dropout: float | None = None,
+    ) -> None:
         super().__init__()
         filters, recurrent, last = (
             max(1, round(width * n)) for n in (self.FILTERS, self.RECURRENT, self.LAST_FILTERS)
         )
-        self.convolutions = _SideBySide(n_channels, filters)
+        self.convolutions = _SideBySide(n_channels, filters, dropout)
         self.recurrent = nn.LSTM(2 * filters, recurrent, batch_first=True, bidirectional=True)
-        self.convolutions_behind = _SideBySide(2 * recurrent, filters)
+        self.convolutions_behind = _SideBySide(2 * recurrent, filters, dropout)
         self.summary = nn.Sequential(
-            *(Dropout(0.5), conv(2 * filters, last, 1), MeanOverPositions())
+            *(dropout_or(dropout, 0.5), conv(2 * filters, last, 1), MeanOverPositions())
         )
         self.output = nn.Linear(last, n_outputs)
 
@@ -81,15 +90,15 @@ class DreamRNN(nn.Module):
 class _SideBySide(nn.Module):
     """Convolutions that see 9 and 15 positions, of n_filters each."""
 
-    def __init__(self, n_in: int, n_filters: int) -> None:
+    def __init__(self, n_in: int, n_filters: int, dropout: float | None) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(_block(n_in, n_filters, k) for k in (9, 15))
+        self.blocks = nn.ModuleList(_block(n_in, n_filters, k, dropout) for k in (9, 15))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map sequences (n, n_in, L) to images of features (n, 2 * n_filters, 1, L)."""
         return torch.cat([block(x) for block in self.blocks], dim=1)
 
 
-def _block(n_in: int, n_filters: int, width: int) -> OneHotBlock:
+def _block(n_in: int, n_filters: int, width: int, dropout: float | None) -> OneHotBlock:
     norm = nn.BatchNorm2d(n_filters, eps=BATCH_NORM_EPS)
-    return OneHotBlock(conv(n_in, n_filters, width), norm, nn.ReLU(), Dropout(0.2))
+    return OneHotBlock(conv(n_in, n_filters, width), norm, nn.ReLU(), dropout_or(dropout, 0.2))

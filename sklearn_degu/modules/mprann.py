@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from sklearn_degu.modules._layers import BATCH_NORM_EPS, Dropout, as_image, pool
+from sklearn_degu.modules._layers import BATCH_NORM_EPS, as_image, dropout_or, pool
 
 
 class MPRAnn(nn.Module):
@@ -27,6 +27,8 @@ class MPRAnn(nn.Module):
         Channels of a position: A, C, G, T.
     width : float, default=1.0
         Factor on the width of every hidden layer.
+    dropout : float, default=None
+        Probability of every dropout. None leaves the published ones: 0.1, 0.1 and 0.3.
 
     Raises
     ------
@@ -53,7 +55,12 @@ class MPRAnn(nn.Module):
     DENSE = (300, 200)
 
     def __init__(
-        self, n_outputs: int, seq_len: int = 230, n_channels: int = 4, width: float = 1.0
+        self,
+        n_outputs: int,
+        seq_len: int = 230,
+        n_channels: int = 4,
+        width: float = 1.0,
+        dropout: float | None = None,
     ) -> None:
         super().__init__()
         n_positions = (seq_len - 13) // 2 - 3
@@ -67,15 +74,16 @@ class MPRAnn(nn.Module):
         self.convolutions = nn.Sequential(
             *_convolution(*first, 7, nn.ReLU()),
             *_convolution(*second, 8, nn.Softmax(dim=1)),
-            *(pool(2), Dropout(0.1)),
+            *(pool(2), dropout_or(dropout, 0.1)),
             *_convolution(*third, 3, nn.Softmax(dim=1)),
             # The published pooling behind the last convolution is by one position: none.
             *_convolution(*fourth, 2, nn.Softmax(dim=1)),
-            Dropout(0.1),
+            dropout_or(dropout, 0.1),
         )
         wide, narrow = (max(1, round(width * n)) for n in self.DENSE)
         self.dense = nn.Sequential(
-            *(nn.Flatten(), nn.Linear(filters[-1] * n_positions, wide), nn.Sigmoid(), Dropout(0.3)),
+            *(nn.Flatten(), nn.Linear(filters[-1] * n_positions, wide), nn.Sigmoid()),
+            dropout_or(dropout, 0.3),
             *(nn.Linear(wide, narrow), nn.Sigmoid()),
         )
         self.output = nn.Linear(narrow, n_outputs)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from sklearn_degu.modules._layers import BATCH_NORM_EPS, Dropout, MeanOverPositions, conv, pool
+from sklearn_degu.modules._layers import (
+    BATCH_NORM_EPS,
+    Dropout,
+    MeanOverPositions,
+    conv,
+    dropout_or,
+    pool,
+)
 from sklearn_degu.modules.one_hot import OneHotBlock
 
 
@@ -62,6 +71,9 @@ class ResidualBind(nn.Module):
         layer has all outputs.
     width : float, default=1.0
         Factor on the width of every hidden layer but those of the separate heads.
+    dropout : float, default=None
+        Probability of every dropout. None leaves the published ones: 0.1 in the residual block,
+        0.2 around the convolutions and 0.5 around the dense layers.
 
     Raises
     ------
@@ -91,6 +103,7 @@ class ResidualBind(nn.Module):
         seq_len: int = 230,
         head_width: int | None = None,
         width: float = 1.0,
+        dropout: float | None = None,
     ) -> None:
         super().__init__()
         if seq_len < 25:
@@ -98,18 +111,19 @@ class ResidualBind(nn.Module):
                 f"ResidualBind pools twice by five and needs sequences of at least 25 "
                 f"positions, got seq_len={seq_len}. Pad the sequences, or use another module."
             )
+        drop = partial(dropout_or, dropout)
         first, second = (max(1, round(width * n)) for n in self.FILTERS)
         self.convolutions = nn.Sequential(
             OneHotBlock(conv(n_channels, first, 19), _norm(first), nn.SiLU()),
-            *(Dropout(0.2), DilatedResidual(first), Dropout(0.2), pool(5)),
-            *(conv(first, second, 7), _norm(second), nn.SiLU(), Dropout(0.2), pool(5)),
+            *(drop(0.2), DilatedResidual(first, dropout=drop(0.1).p), drop(0.2), pool(5)),
+            *(conv(first, second, 7), _norm(second), nn.SiLU(), drop(0.2), pool(5)),
             # A dense layer at every position is a convolution of width one.
-            *(conv(second, second, 1), _norm(second), nn.SiLU(), Dropout(0.5)),
+            *(conv(second, second, 1), _norm(second), nn.SiLU(), drop(0.5)),
             MeanOverPositions(),
         )
         norm = nn.BatchNorm1d(second, eps=BATCH_NORM_EPS)
-        self.dense = nn.Sequential(nn.Linear(second, second), norm, nn.SiLU(), Dropout(0.5))
-        self.output = _output(second, n_outputs, head_width)
+        self.dense = nn.Sequential(nn.Linear(second, second), norm, nn.SiLU(), drop(0.5))
+        self.output = _output(second, n_outputs, head_width, drop(0.5).p)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map sequences (n, n_channels, seq_len) to outputs (n, n_outputs)."""
@@ -120,10 +134,12 @@ class ResidualBind(nn.Module):
 class _SeparateHeads(nn.Module):
     """A small net for every output, side by side."""
 
-    def __init__(self, n_in: int, n_outputs: int, width: int) -> None:
+    def __init__(self, n_in: int, n_outputs: int, width: int, dropout: float) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(n_in, width), nn.SiLU(), Dropout(0.5), nn.Linear(width, 1))
+            nn.Sequential(
+                *(nn.Linear(n_in, width), nn.SiLU(), Dropout(dropout), nn.Linear(width, 1))
+            )
             for _ in range(n_outputs)
         )
 
@@ -132,7 +148,7 @@ class _SeparateHeads(nn.Module):
         return torch.cat([head(x) for head in self.heads], dim=1)
 
 
-def _output(n_in: int, n_outputs: int, head_width: int | None) -> nn.Module:
+def _output(n_in: int, n_outputs: int, head_width: int | None, dropout: float) -> nn.Module:
     if head_width is None:
         return nn.Linear(n_in, n_outputs)
     if head_width < 1:
@@ -140,7 +156,7 @@ def _output(n_in: int, n_outputs: int, head_width: int | None) -> nn.Module:
             f"head_width must be a positive integer, or None for one linear layer, got "
             f"{head_width!r}."
         )
-    return _SeparateHeads(n_in, n_outputs, head_width)
+    return _SeparateHeads(n_in, n_outputs, head_width, dropout)
 
 
 def _norm(n_filters: int) -> nn.BatchNorm2d:

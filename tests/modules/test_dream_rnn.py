@@ -85,6 +85,11 @@ def test_every_non_linearity_of_the_convolutions_is_a_module_of_its_own():
     assert non_linearities(DreamRNN(2, width=0.05)) == ["ReLU"] * 4
 
 
+def test_every_dropout_can_be_set():
+    drops = [m.p for m in DreamRNN(2, width=0.1, dropout=0.0).modules() if isinstance(m, Dropout)]
+    assert set(drops) == {0.0}
+
+
 def test_dropout_is_as_published_and_draws_from_our_generator():
     module = DreamRNN(2)
     drops = [m.p for m in module.modules() if isinstance(m, Dropout)]

@@ -58,6 +58,11 @@ def test_every_non_linearity_is_a_module_of_its_own():
     assert used == ["ReLU", *["Softmax"] * 3, *["Sigmoid"] * 2]
 
 
+def test_every_dropout_can_be_set():
+    drops = [m.p for m in MPRAnn(2, dropout=0.0).modules() if isinstance(m, Dropout)]
+    assert set(drops) == {0.0}
+
+
 def test_dropout_is_as_published():
     drops = [m.p for m in MPRAnn(2).modules() if isinstance(m, Dropout)]
     assert drops == [0.1, 0.1, 0.3]

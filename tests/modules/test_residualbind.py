@@ -83,6 +83,13 @@ def test_every_non_linearity_is_a_module_of_its_own():
     assert used == ["SiLU", *["ReLU"] * 5, *["SiLU"] * 4]
 
 
+def test_every_dropout_can_be_set():
+    drops = [
+        m.p for m in ResidualBind(2, head_width=4, dropout=0.0).modules() if isinstance(m, Dropout)
+    ]
+    assert set(drops) == {0.0}
+
+
 def test_dropout_is_as_published():
     drops = [m.p for m in ResidualBind(2).modules() if isinstance(m, Dropout)]
     assert drops == [0.2, *[0.1] * 5, 0.2, 0.2, 0.5, 0.5]
