@@ -5,7 +5,7 @@ One ensemble a seed is trained on a table of sequences with folds, on the sequen
 on its training rows; on edited copies of them that are drawn every few epochs; on a new copy every
 epoch (dynamic augmentation), labelled by all members or by random ones (stochastic teacher
 sampling); with and without dropout; for longer; and from the weights of the first member. All
-students have a cosine schedule. Whatever is finished is kept in --work.
+nets have a cosine schedule, members on request one cycle. Whatever is finished is kept in --work.
 
     python benchmarks/students.py lentimpra_joint.tsv.gz --leave-out overlaps_cagi5 --seeds 0 1 2
 
@@ -27,11 +27,10 @@ from scipy.stats import pearsonr
 from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import EarlyStopping, LRScheduler
 
-from sklearn_degu import DistilledRegressor, EnsembleRegressor
+from sklearn_degu import DistilledRegressor, EnsembleRegressor, recipes
 from sklearn_degu.augmentation import Augment
 from sklearn_degu.datasets import read_table
-from sklearn_degu.nets import WeightAverage
-from sklearn_degu.recipes import deepstarr_net
+from sklearn_degu.nets import OneCycle, WeightAverage
 from sklearn_degu.sequences import SequenceEncoder
 
 AS_IT_IS: dict[str, Any] = {}
@@ -108,20 +107,27 @@ def net(
     **params: Any,
 ) -> Any:
     """Return the net of members or students; the callbacks come first."""
-    schedule = LRScheduler("CosineAnnealingLR", T_max=epochs)
     best = EarlyStopping(patience=epochs, load_best=True)
-    return deepstarr_net(
+    return getattr(recipes, f"{options.recipe}_net")(
         module__width=width,
         max_epochs=epochs,
+        batch_size=128,
+        precision=options.precision,
         device=options.device,
-        callbacks=[*callbacks, ("lr_schedule", schedule), ("best_weights", best)],
+        callbacks=[*callbacks, ("best_weights", best)],
         **params,
     )
 
 
+def cosine(epochs: int) -> tuple[str, Any]:
+    return "lr_schedule", LRScheduler("CosineAnnealingLR", T_max=epochs)
+
+
 def fit_teacher(options: argparse.Namespace, data: Data, seed: int) -> EnsembleRegressor:
+    one_cycle = "lr_schedule", OneCycle(pct_start=0.1)
+    schedule = one_cycle if options.one_cycle else cosine(options.epochs)
     teacher = EnsembleRegressor(
-        net(options, options.epochs, options.width),
+        net(options, options.epochs, options.width, schedule),
         options.members,
         augment=Augment() if options.augment_members else None,
         fine_tune_epochs=options.fine_tune_epochs,
@@ -146,7 +152,7 @@ def fit_student(
     def fit() -> tuple[DistilledRegressor, float]:
         student = DistilledRegressor(
             FrozenEstimator(teacher),
-            net(options, epochs, width, ("average", WeightAverage()), **chosen.net),
+            net(options, epochs, width, ("average", WeightAverage()), cosine(epochs), **chosen.net),
             random_state=seed,
             verbose=2,
             **chosen.distillation,
@@ -218,8 +224,11 @@ def main() -> None:
     parser.add_argument("--leave-out", help="column whose true rows are left out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--students", nargs="+", choices=STUDENTS, default=list(STUDENTS))
+    parser.add_argument("--recipe", default="deepstarr", help="such as mprann")
+    parser.add_argument("--precision", default="float32", help="of the steps; or bfloat16")
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--width", type=float, default=0.5)
+    parser.add_argument("--one-cycle", action="store_true", help="for members, not cosine")
     parser.add_argument("--augment-members", action="store_true", help="by EvoAug's edits")
     parser.add_argument("--fine-tune-epochs", type=int, default=0, help="of members, on clean rows")
     parser.add_argument("--student-width", type=float, help="by default that of the members")
