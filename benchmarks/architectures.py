@@ -1,7 +1,8 @@
 """Nets of the recipes, one member each, against a ridge regression on 5-mers.
 
 Every net trains for the same number of epochs of a one-cycle schedule, in bfloat16, ends with the
-weights of its best epoch, and is small enough for a processor. Whatever is finished is kept.
+weights of its best epoch, and is small enough for a processor. With --augment it learns on edited
+sequences, and then for two epochs on these as they are. Whatever is finished is kept.
 
     python benchmarks/architectures.py lentimpra_joint.tsv.gz --nets dream_rnn:0.25:2e-3
 
@@ -21,6 +22,7 @@ from scipy.stats import pearsonr
 from skorch.callbacks import EarlyStopping
 
 from sklearn_degu import EnsembleRegressor, recipes
+from sklearn_degu.augmentation import Augment
 from sklearn_degu.nets import OneCycle
 
 
@@ -38,7 +40,9 @@ class Net(NamedTuple):
 
 
 def fit(chosen: Net, data: Data, options: argparse.Namespace) -> Timed:
+    dropout = {} if options.dropout is None else {"module__dropout": options.dropout}
     net = getattr(recipes, f"{chosen.recipe}_net")(
+        **dropout,
         module__width=chosen.width,
         lr=chosen.lr,
         max_epochs=options.epochs,
@@ -50,8 +54,10 @@ def fit(chosen: Net, data: Data, options: argparse.Namespace) -> Timed:
             ("best_weights", EarlyStopping(patience=options.epochs, load_best=True)),
         ],
     )
-    member = EnsembleRegressor(net, n_estimators=1, random_state=options.seed, verbose=2)
-    file = f"{chosen.recipe}-{chosen.width}-{chosen.lr}-{options.epochs}-{options.seed}.joblib"
+    edits = {"augment": Augment(), "fine_tune_epochs": 2} if options.augment else {}
+    member = EnsembleRegressor(net, n_estimators=1, random_state=options.seed, verbose=2, **edits)
+    settings = (*chosen, options.epochs, options.dropout, options.augment, options.seed)
+    file = "-".join(map(str, settings)) + ".joblib"
     return kept(
         options.work / file,
         lambda: member.fit(data.train.X, data.train.y, X_val=data.valid.X, y_val=data.valid.y),
@@ -63,6 +69,8 @@ def main() -> None:
     add_table(parser, targets=["HepG2", "K562", "WTC11"])
     parser.add_argument("--nets", nargs="+", type=Net.parse, required=True, help="recipe:width:lr")
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--dropout", type=float, help="every probability of it; else published")
+    parser.add_argument("--augment", action="store_true", help="by EvoAug's edits")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--work", type=Path, default=Path("architectures"))
