@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from sklearn_degu.datasets import make_mpra
+from sklearn_degu.modules import DeepSTARR, MPRAnn, ResidualBind
 from sklearn_degu.sequences import SequenceEncoder
 
 pytest.importorskip("matplotlib")
@@ -23,6 +24,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 QUICKSTART = EXAMPLES / "quickstart.py"
 CONFORMAL = EXAMPLES / "conformal_coverage.py"
 ATTRIBUTION = EXAMPLES / "attribution.py"
+NOISY = {"epistemic", "aleatoric", "total"}
 SMALL = ["--members", "2", "--epochs", "2", "--width", "0.05"]
 
 
@@ -361,18 +363,21 @@ def place_lentimpra(home):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(
-    ("name", "place", "kinds"),
+    ("name", "net", "module", "place", "kinds"),
     [
-        ("deepstarr", place_deepstarr, {"epistemic"}),
-        ("lentimpra-K562", place_lentimpra, {"epistemic", "aleatoric", "total"}),
+        ("deepstarr", [], DeepSTARR, place_deepstarr, {"epistemic"}),
+        ("lentimpra-K562", [], ResidualBind, place_lentimpra, NOISY),
+        ("lentimpra-K562", ["--net", "mprann"], MPRAnn, place_lentimpra, NOISY),
     ],
 )
-def test_published_data_trains_on_what_was_downloaded(name, place, kinds, tmp_path, capsys):
+def test_published_data_trains_on_what_was_downloaded(
+    name, net, module, place, kinds, tmp_path, capsys
+):
     sequences = place(tmp_path)
     example = SimpleNamespace(**runpy.run_path(str(EXAMPLES / "published_data.py")))
     options = ["--members", "2", "--epochs", "1", "--jobs", "2", "--verbose", "0"]
     options += ["--data-home", str(tmp_path), "--model", str(tmp_path / "model.joblib")]
-    example.main([name, *options, "--checkpoint-dir", str(tmp_path / "kept")])
+    example.main([name, *net, *options, "--checkpoint-dir", str(tmp_path / "kept")])
     printed = capsys.readouterr().out
     assert "Sequences: 36 to train, 12 to valid, 12 to test." in printed
     for line in printed.splitlines()[2:]:
@@ -383,6 +388,7 @@ def test_published_data_trains_on_what_was_downloaded(name, place, kinds, tmp_pa
     } == kinds
     model = joblib.load(tmp_path / "model.joblib")
     assert len(model.predict(sequences[:3])) == 3
+    assert type(model[-1].student_.module_) is module
     assert (tmp_path / "kept" / "teacher" / "fit.json").exists()
 
 
