@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from sklearn_degu._inputs import check_predict_data
+from sklearn_degu._numbers import as_array
 from sklearn_degu._positions import pooled, pooled_weight
 from sklearn_degu._prediction_module import PredictionModule
 from sklearn_degu._rows import row_hashes
@@ -194,7 +195,7 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
     def _finite_moments(self, X: ArrayLike) -> tuple[Array, dict[str, Array]]:
         rows = check_predict_data(self, X)
         mean, variances = self._predict_moments(rows)
-        check_finite(mean, rows)
+        check_finite(mean, variances, rows)
         return mean, variances
 
     def _remember(self, rows: TrainingRows, *more: NDArray[np.uint64]) -> None:
@@ -243,7 +244,7 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
     def _read_layout(self, y: Any, nets: Sequence[NeuralNet], y_val: Any = None) -> int | None:
         """Keep how y is laid out, and return the positions of a profile, if it holds profiles."""
         shape = np.asarray(y).shape
-        shape_val = y_val.shape if isinstance(y_val, np.ndarray) else ()
+        shape_val = () if y_val is None else as_array(y_val, "y_val").shape
         if len(shape) == len(shape_val) == 3 and shape[1:] != shape_val[1:]:
             raise ValueError(
                 f"y_val has shape {shape_val}, but y has {shape}: targets and positions differ."
@@ -285,14 +286,15 @@ def _r2(measured: Array, predicted: Array, weight: NDArray[Any] | None) -> float
     return float(r2_score(measured[present], predicted[present], sample_weight=weight))
 
 
-def check_finite(predicted: Array, rows: NDArray[Any]) -> None:
-    """Raise if predictions (..., n, n_targets) of rows overflow."""
-    by_row = np.isfinite(predicted).reshape(-1, *predicted.shape[-2:])
-    finite = np.asarray(by_row.all(axis=(0, 2)))
-    if not finite.all():
-        raise ValueError(
-            f"The predictions of {np.sum(~finite)} of {len(finite)} samples, the first in row "
-            f"{np.argmin(finite)}, are NaN or infinite: values of X, up to "
-            f"{np.abs(rows).max():g} in magnitude, overflow in the net. Check for placeholders "
-            "of missing values, and use the units of the training data."
-        )
+def check_finite(mean: Array, variances: Mapping[str, Array], rows: NDArray[Any]) -> None:
+    """Raise if the means (n, ...) of rows, or variances of the same shape, overflow."""
+    for what, values in {"mean": mean, **variances}.items():
+        finite = np.asarray(np.isfinite(values).reshape(len(rows), -1).all(axis=1))
+        if not finite.all():
+            name = "predictions" if what == "mean" else f"{what} deviations"
+            raise ValueError(
+                f"The {name} of {np.sum(~finite)} of {len(finite)} samples, the first in row "
+                f"{np.argmin(finite)}, are NaN or infinite: values of X, up to "
+                f"{np.abs(rows).max():g} in magnitude, overflow in the net. Check for "
+                "placeholders of missing values, and use the units of the training data."
+            )

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import Parameter, signature
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone, is_regressor
+from numpy.typing import ArrayLike
+from sklearn.base import clone, is_regressor
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
-from sklearn.utils import Tags, check_random_state, get_tags, indexable
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils import check_random_state, indexable
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_degu._numbers import check_groups, check_rows
 from sklearn_degu._splitting import HoldOut, take_params, take_rows
 from sklearn_degu._targets import check_measurements
+from sklearn_degu._wrapped import WrappedRegressor, last_step
 from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.uncertainty import Array, Kind
 
@@ -47,8 +45,8 @@ class CalibrationRows(NamedTuple):
     held_out: bool
 
 
-class CalibratedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
-    """Meta-estimator that fits a clone on some rows and calibrates it on the others.
+class CalibratedRegressor(WrappedRegressor):
+    """Regressor that fits a clone on some rows and calibrates it on the others.
 
     Subclasses have the parameters ``estimator``, ``calibration`` and ``random_state``; their
     ``fit`` calls :meth:`_fit_estimator` and calibrates ``estimator_`` on what it returns.
@@ -57,14 +55,8 @@ class CalibratedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     weight of two cannot equal a repeated row.
     """
 
-    # With metadata routing, a Pipeline or a search passes these on without being told to.
-    __metadata_request__fit: ClassVar = {"groups": True}
-    __metadata_request__predict: ClassVar = {"return_std": True, "kind": True}
-
-    estimator: Any
     calibration: Any
     random_state: Any
-    estimator_: Any
 
     def _fit_estimator(
         self, X: Any, y: Any, groups: Any, fit_params: dict[str, Any]
@@ -103,29 +95,6 @@ class CalibratedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         self.estimator_ = estimator.fit(take_rows(X, train), take_rows(y, train), **routed)
         weight = take_params(X, fit_params, held_out).get("sample_weight")
         return CalibrationRows(take_rows(X, held_out), take_rows(y, held_out), weight, True)
-
-    def _routed(self, groups: Any, fit_params: dict[str, Any]) -> dict[str, Any]:
-        """Return what is passed to the ``fit`` of the estimator, for all rows."""
-        given = {} if groups is None else {"groups": groups}
-        if get_config()["enable_metadata_routing"]:
-            routed: dict[str, Any] = process_routing(
-                self, "fit", **given, **fit_params
-            ).estimator.fit
-            return routed
-        name = _groups_parameter(self.estimator)
-        return {**({name: groups} if given and name else {}), **fit_params}
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Say what is passed on to the estimator.
-
-        Returns
-        -------
-        routing : MetadataRouter
-            ``groups`` are used here; whatever the estimator's ``fit`` requests is passed to it.
-        """
-        mapping = MethodMapping().add(caller="fit", callee="fit")
-        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
-        return router.add(estimator=self.estimator, method_mapping=mapping)
 
     @overload
     def predict(
@@ -211,32 +180,10 @@ class CalibratedRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return float(self.estimator_.score(X, y, **weight))
 
     @property
-    def n_features_in_(self) -> int:
-        """Number of features that the estimator was fitted on, if it says so."""
-        n_features: int = self.estimator_.n_features_in_
-        return n_features
-
-    @property
-    def feature_names_in_(self) -> NDArray[Any]:
-        """Names of the columns that the estimator was fitted on, if they had names."""
-        names: NDArray[Any] = self.estimator_.feature_names_in_
-        return names
-
-    @property
     def uncertainty_kinds_(self) -> tuple[str, ...]:
         """The kinds of uncertainty that the estimator offers, if it is one of this package."""
         kinds: tuple[str, ...] = last_step(self.estimator_).uncertainty_kinds_
         return kinds
-
-    def __sklearn_tags__(self) -> Tags:
-        """Say that samples and targets may be what they may be for the estimator."""
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.input_tags = inner.input_tags
-        tags.target_tags = inner.target_tags
-        tags.regressor_tags = inner.regressor_tags
-        tags.non_deterministic = inner.non_deterministic
-        return tags
 
 
 def check_regressor(wrapper: CalibratedRegressor) -> None:
@@ -275,15 +222,6 @@ def check_targets_of(estimator: Any, y: Any) -> Array:
     return fitted.bin_targets(measured) if hasattr(fitted, "bin_targets") else measured
 
 
-def last_step(estimator: Any) -> Any:
-    """Return the estimator that predicts: the one that is frozen, or that ends a Pipeline."""
-    if isinstance(estimator, FrozenEstimator):
-        return last_step(estimator.estimator)
-    if isinstance(estimator, Pipeline):
-        return last_step(estimator.steps[-1][1])
-    return estimator
-
-
 def offers_std(estimator: Any) -> bool:
     """Whether ``predict(X, return_std=True)`` of an estimator, fitted or not, can be asked for."""
     return _predict_takes(estimator, "return_std")
@@ -319,17 +257,6 @@ def predict_with_std(estimator: Any, X: Any, kind: Kind | None) -> tuple[Array, 
     chosen = {} if kind is None else {"kind": kind}
     mean, std = estimator.predict(X, return_std=True, **chosen)
     return np.asarray(mean), np.asarray(std)
-
-
-def _groups_parameter(estimator: Any) -> str | None:
-    """Return by what name an estimator's ``fit`` takes groups, if it does."""
-    if has_fit_parameter(estimator, "groups"):
-        return "groups"
-    if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        inner = _groups_parameter(last)
-        return f"{name}__{inner}" if inner else None
-    return None
 
 
 def _seeded(estimator: Any, random_state: np.random.RandomState) -> Any:

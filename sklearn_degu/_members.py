@@ -51,7 +51,8 @@ class MembersRegressor(NeuralRegressor):
         check_is_fitted(self)
         rows = check_predict_data(self, X)
         predicted = np.stack([member["mean"] for member in self._members(rows)])
-        check_finite(predicted, rows)
+        for member in predicted:
+            check_finite(member, {}, rows)
         return self._like_y(predicted)
 
     def member_modules(self) -> list[PredictionModule]:
@@ -87,7 +88,7 @@ class MembersRegressor(NeuralRegressor):
         """Return mean and variances of sums over columns, whose noise is independent."""
         rows = check_predict_data(self, X)
         mean, variances = self._moments_of(rows, sums)
-        check_finite(mean.reshape(len(mean), -1), rows)
+        check_finite(mean, variances, rows)
         return mean, variances
 
     def _moments_of(
@@ -115,10 +116,11 @@ class MembersRegressor(NeuralRegressor):
                 said[0, places, rows] = predicted["mean"]
                 said[1, places, rows] = predicted.get("aleatoric", np.zeros(())) ** 2
         means, noise = said
-        check_finite(means, X)
         unbiased = means.var(axis=0, ddof=min(1, n_members - 1))
         spread = unbiased * (len(self.estimators_) - 1) / len(self.estimators_)
-        return means.mean(axis=0), self._variances(spread, noise.mean(axis=0))
+        mean, variances = means.mean(axis=0), self._variances(spread, noise.mean(axis=0))
+        check_finite(mean, variances, X)
+        return mean, variances
 
     def _variances(
         self, spread: Array, noise: Array, sums: Callable[[Array], Array] = lambda values: values

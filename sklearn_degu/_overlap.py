@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from sklearn_degu._calibration import CalibratedRegressor
 from sklearn_degu._numbers import as_array
 from sklearn_degu._rows import row_hashes
 from sklearn_degu._stored_rows import StoredRows
+from sklearn_degu._wrapped import WrappedRegressor
 
 
 def describe_overlap(estimator: Any, X: Any) -> str:
@@ -43,7 +43,7 @@ def rows_seen(estimator: Any, X: Any) -> NDArray[np.bool_] | None:
         return rows_seen(estimator.estimator, X)
     if isinstance(estimator, Pipeline):
         return rows_seen(estimator.steps[-1][1], _transformed(estimator, X))
-    if isinstance(estimator, CalibratedRegressor):
+    if isinstance(estimator, WrappedRegressor):
         # Rows that its deviations were recalibrated on are as little new as those of the training.
         parts = rows_seen(estimator.estimator_, X), _recalibrated_on(estimator, X)
         known = [part for part in parts if part is not None]
@@ -61,7 +61,7 @@ def hashes_as_read(estimator: Any, X: Any) -> NDArray[np.uint64] | None:
         return hashes_as_read(estimator.estimator, X)
     if isinstance(estimator, Pipeline):
         return hashes_as_read(estimator.steps[-1][1], _transformed(estimator, X))
-    if isinstance(estimator, CalibratedRegressor):
+    if isinstance(estimator, WrappedRegressor):
         return hashes_as_read(estimator.estimator_, X)
     rows: Any = X
     if not isinstance(X, StoredRows):
@@ -73,7 +73,7 @@ def hashes_as_read(estimator: Any, X: Any) -> NDArray[np.uint64] | None:
     return row_hashes(rows.reshape(len(rows), *shape))
 
 
-def _recalibrated_on(estimator: CalibratedRegressor, X: Any) -> NDArray[np.bool_] | None:
+def _recalibrated_on(estimator: WrappedRegressor, X: Any) -> NDArray[np.bool_] | None:
     known = getattr(estimator, "_calibrated_on", None)
     if known is None:
         return None

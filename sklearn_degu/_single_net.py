@@ -13,6 +13,7 @@ from skorch import NeuralNet
 
 from sklearn_degu._base import NeuralRegressor, layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
+from sklearn_degu._failed_fits import restored_on_failure
 from sklearn_degu._inputs import Samples, check_fit_data, compute_dtype
 from sklearn_degu._objectives import Objective, mean_objective
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
@@ -123,12 +124,15 @@ class SingleNetRegressor(NeuralRegressor):
         self._check_params()
         net = self._default_net() if self.net is None else self.net
         check_net(net)
-        samples = check_fit_data(self, X, y, sample_weight, groups, sequences=is_sequence_net(net))
-        given = GivenRows(X_val, y_val, sample_weight_val)
-        positions = self._read_layout(y, [net], y_val)
-        data = {**samples._asdict(), **given._asdict(), **layout(positions)}
-        with checkpoint_folder(self, data, self._drawn_seeds) as folder:
-            return self._fit(samples, given, net, folder)
+        with restored_on_failure(self):
+            samples = check_fit_data(
+                self, X, y, sample_weight, groups, sequences=is_sequence_net(net)
+            )
+            given = GivenRows(X_val, y_val, sample_weight_val)
+            positions = self._read_layout(y, [net], y_val)
+            data = {**samples._asdict(), **given._asdict(), **layout(positions)}
+            with checkpoint_folder(self, data, self._drawn_seeds) as folder:
+                return self._fit(samples, given, net, folder)
 
     def _fit(
         self, samples: Samples, given: GivenRows, net: NeuralNet, folder: CheckpointFolder

@@ -84,10 +84,10 @@ class StudentTraining:
             labels = teaching(valid.X, "valid")
         stop = None if valid is None else self._stopped_on(valid, labels, heads)
         student = self._trained(student, lessons, stop, heads)
-        X, said = lessons.reference
+        (X, said), weight = lessons.reference, lessons.reference_weight
         if valid is not None and len(valid.X) >= MIN_VALIDATION:
-            X, said = valid.X, labels
-        return student, heads.unbiased(forward(student, X), said, self._n_positions)
+            X, said, weight = valid.X, labels, valid.weight
+        return student, heads.unbiased(forward(student, X), said, weight, self._n_positions)
 
     def _trained(
         self, student: NeuralNet, lessons: Lessons, stop: Rows | None, heads: Heads

@@ -27,6 +27,7 @@ from sklearn_degu._distillation_checks import (
     check_teacher,
     components_of,
 )
+from sklearn_degu._failed_fits import restored_on_failure
 from sklearn_degu._inputs import (
     Samples,
     check_fit_data,
@@ -285,27 +286,28 @@ class DistilledRegressor(NeuralRegressor):
         check_parameters(self)
         teacher = self._teacher()
         check_teacher(self, teacher, replicates)
-        samples = check_fit_data(
-            self, X, y, sample_weight, groups, sequences=_reads_sequences(teacher)
-        )
-        nets = teacher.nets() if self.student is None else [*teacher.nets(), self.student]
-        positions = self._read_layout(y, nets, y_val)
-        self.n_outputs_ = samples.y.shape[1]
-        unlabeled = samples.X[:0]
-        if X_unlabeled is not None:
-            unlabeled = check_more_rows(self, X_unlabeled, name="X_unlabeled").X
-        given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
-        data = {
-            **{"X": X, "y": y, "sample_weight": sample_weight},
-            **{"replicates": replicates, "groups": groups, **given._asdict()},
-        }
-        decisive = {**data, **samples._asdict(), "X_unlabeled": unlabeled, **layout(positions)}
-        if isinstance(self.teacher, FrozenEstimator):
-            check_frozen(self, teacher)
-            if self.checkpoint_dir is not None:
-                decisive["teacher"] = _sample_of(teacher, samples.X)
-        with checkpoint_folder(self, decisive, self._drawn_seeds) as folder:
-            return self._fit(teacher, samples, given, unlabeled, data, folder)
+        with restored_on_failure(self):
+            samples = check_fit_data(
+                self, X, y, sample_weight, groups, sequences=_reads_sequences(teacher)
+            )
+            nets = teacher.nets() if self.student is None else [*teacher.nets(), self.student]
+            positions = self._read_layout(y, nets, y_val)
+            self.n_outputs_ = samples.y.shape[1]
+            unlabeled = samples.X[:0]
+            if X_unlabeled is not None:
+                unlabeled = check_more_rows(self, X_unlabeled, name="X_unlabeled").X
+            given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
+            data = {
+                **{"X": X, "y": y, "sample_weight": sample_weight},
+                **{"replicates": replicates, "groups": groups, **given._asdict()},
+            }
+            decisive = {**data, **samples._asdict(), "X_unlabeled": unlabeled, **layout(positions)}
+            if isinstance(self.teacher, FrozenEstimator):
+                check_frozen(self, teacher)
+                if self.checkpoint_dir is not None:
+                    decisive["teacher"] = _sample_of(teacher, samples.X)
+            with checkpoint_folder(self, decisive, self._drawn_seeds) as folder:
+                return self._fit(teacher, samples, given, unlabeled, data, folder)
 
     def _fit(
         self,

@@ -20,6 +20,7 @@ from torch import nn
 
 from sklearn_degu._base import layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
+from sklearn_degu._failed_fits import restored_on_failure
 from sklearn_degu._inputs import Samples, check_fit_data, compute_dtype
 from sklearn_degu._members import MembersRegressor
 from sklearn_degu._named_nets import NamedNetsMixin
@@ -295,22 +296,23 @@ class EnsembleRegressor(NamedNetsMixin, MembersRegressor):
         self._check_augmentation()
         check_noise_parameters(self.aleatoric, self.likelihood, self.noise_of)
         warn_of_unused_parameters(self.aleatoric, self.likelihood, self.noise_of)
-        samples = check_fit_data(
-            self,
-            X,
-            y,
-            sample_weight,
-            groups,
-            sequences=any(map(is_sequence_net, nets)),
-            replicates=replicates,
-        )
-        given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
-        positions = self._read_layout(y, nets, y_val)
-        if positions is not None:
-            check_keeps_positions(self.augment)
-        data = {**samples._asdict(), **given._asdict(), **layout(positions)}
-        with checkpoint_folder(self, data, self._drawn_seeds) as folder:
-            return self._fit(samples, given, nets, strategy, folder)
+        with restored_on_failure(self):
+            samples = check_fit_data(
+                self,
+                X,
+                y,
+                sample_weight,
+                groups,
+                sequences=any(map(is_sequence_net, nets)),
+                replicates=replicates,
+            )
+            given = GivenRows(X_val, y_val, sample_weight_val, replicates_val)
+            positions = self._read_layout(y, nets, y_val)
+            if positions is not None:
+                check_keeps_positions(self.augment)
+            data = {**samples._asdict(), **given._asdict(), **layout(positions)}
+            with checkpoint_folder(self, data, self._drawn_seeds) as folder:
+                return self._fit(samples, given, nets, strategy, folder)
 
     def _fit(
         self,
@@ -411,6 +413,7 @@ class EnsembleRegressor(NamedNetsMixin, MembersRegressor):
                     "The members do not fit together: they were fitted with "
                     f"{_noise_settings(first)} and {_noise_settings(part)}."
                 )
+        _check_names(parts)
         _warn_if_misfit_counts_twice(parts)
         nets = [net for part in parts for net in part.estimators_]
         noise = {name: getattr(first, name) for name in ("aleatoric", "likelihood", "noise_of")}
@@ -523,6 +526,19 @@ def _copy_if_shared(name: str, parts: list[EnsembleRegressor], ensemble: Ensembl
         setattr(ensemble, name, values[0])
     elif name != "feature_names_in_":
         setattr(ensemble, name, None)
+
+
+def _check_names(parts: list[EnsembleRegressor]) -> None:
+    """Raise if columns have other names, or stand in another order, for some than for others."""
+    named = [part.feature_names_in_ for part in parts if hasattr(part, "feature_names_in_")]
+    for names in named[1:]:
+        if not np.array_equal(names, named[0]):
+            column = int(np.flatnonzero(names != named[0])[0])
+            raise ValueError(
+                "The members do not fit together: they were fitted on columns of other names, or "
+                f"in another order. Column {column} is {named[0][column]!r} for one and "
+                f"{names[column]!r} for another."
+            )
 
 
 def _noise_settings(part: EnsembleRegressor) -> str:

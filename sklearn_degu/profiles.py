@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import Tags, get_tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_degu._base import NeuralRegressor, mean_r2
-from sklearn_degu._calibration import last_step
+from sklearn_degu._failed_fits import restored_on_failure
 from sklearn_degu._numbers import as_floats
 from sklearn_degu._positions import bin_sums, check_bin_size, count_bins
 from sklearn_degu._targets import check_weight
+from sklearn_degu._wrapped import WrappedRegressor, last_step
 from sklearn_degu.ensemble import EnsembleRegressor
 from sklearn_degu.uncertainty import Array, Kind, combine
 
@@ -64,7 +62,7 @@ def bin_profile(y: ArrayLike, bin_size: int | None = None) -> Array:
     return _as_columns(bin_sums(profiles, bin_size))
 
 
-class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class BinnedProfileRegressor(WrappedRegressor):
     r"""Regressor of total counts, or of counts in bins, by a regressor of profiles.
 
     The estimator is fitted on profiles and predicts them; what is returned are the sums of its
@@ -117,16 +115,13 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
     ((3, 2), (3, 2))
     """
 
-    # With metadata routing, a Pipeline passes these on without being told to.
-    __metadata_request__predict: ClassVar = {"return_std": True, "kind": True}
-
-    estimator_: Any
-
     def __init__(self, estimator: Any, bin_size: int | None = None) -> None:
         self.estimator = estimator
         self.bin_size = bin_size
 
-    def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> BinnedProfileRegressor:
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, **fit_params: Any
+    ) -> BinnedProfileRegressor:
         """Fit the estimator on profiles.
 
         Parameters
@@ -136,6 +131,8 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         y : array-like of shape (n_samples, n_targets, n_positions)
             Profiles, not their sums, or their flattened view; a frozen estimator does not read
             them.
+        groups : array-like of shape (n_samples,), optional
+            Groups of rows, for the ``fit`` of the estimator if it takes ``groups``.
         **fit_params : dict
             For the ``fit`` of the estimator.
 
@@ -159,32 +156,15 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         check_bin_size(self.bin_size)
         if np.ndim(y) == 3:
             count_bins(np.shape(y)[2], self.bin_size)
-        if isinstance(self.estimator, FrozenEstimator):
-            check_is_fitted(self.estimator)
-            self.estimator_ = self.estimator
-        else:
-            routed = self._routed(fit_params)
-            self.estimator_ = clone(self.estimator).fit(X, y, **routed)
-        count_bins(self._n_positions(), self.bin_size)
-        return self
-
-    def _routed(self, fit_params: dict[str, Any]) -> dict[str, Any]:
-        if not get_config()["enable_metadata_routing"]:
-            return fit_params
-        routed: dict[str, Any] = process_routing(self, "fit", **fit_params).estimator.fit
-        return routed
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """Say what is passed on to the estimator.
-
-        Returns
-        -------
-        routing : MetadataRouter
-            Whatever the estimator's ``fit`` requests is passed to it.
-        """
-        mapping = MethodMapping().add(caller="fit", callee="fit")
-        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
-        return router.add(estimator=self.estimator, method_mapping=mapping)
+        with restored_on_failure(self):
+            if isinstance(self.estimator, FrozenEstimator):
+                check_is_fitted(self.estimator)
+                self.estimator_ = self.estimator
+            else:
+                routed = self._routed(groups, fit_params)
+                self.estimator_ = clone(self.estimator).fit(X, y, **routed)
+            count_bins(self._n_positions(), self.bin_size)
+            return self
 
     @overload
     def predict(
@@ -345,18 +325,6 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         shape: tuple[int, ...] = self.estimator_.input_shape_
         return shape
 
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features that the estimator was fitted on."""
-        n_features: int = self.estimator_.n_features_in_
-        return n_features
-
-    @property
-    def feature_names_in_(self) -> NDArray[Any]:
-        """Names of the columns that the estimator was fitted on, if they had names."""
-        names: NDArray[Any] = self.estimator_.feature_names_in_
-        return names
-
     def _sums(self, values: Array) -> Array:
         """Return what profiles, flattened or not, sum to in bins: (n, n_targets, n_bins)."""
         return bin_sums(values.reshape(len(values), -1, self._n_positions()), self.bin_size)
@@ -369,15 +337,6 @@ class BinnedProfileRegressor(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
                 "it on y of shape (n_samples, n_targets, n_positions)."
             )
         return n_positions
-
-    def __sklearn_tags__(self) -> Tags:
-        """Say that samples and targets may be what they may be for the estimator."""
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.input_tags = inner.input_tags
-        tags.target_tags = inner.target_tags
-        tags.non_deterministic = inner.non_deterministic
-        return tags
 
 
 def _as_read(estimator: Any, X: Any) -> Any:

@@ -15,7 +15,6 @@ from sklearn_degu._calibration import (
     CalibratedRegressor,
     CalibrationRows,
     check_targets_of,
-    last_step,
     offers_std,
     predict_with_std,
 )
@@ -26,7 +25,9 @@ from sklearn_degu._deviation_maps import (
     fit_curve,
     fit_factor,
 )
+from sklearn_degu._failed_fits import restored_on_failure
 from sklearn_degu._overlap import describe_overlap, hashes_as_read
+from sklearn_degu._wrapped import last_step
 from sklearn_degu.metrics._arrays import check_gaussians, check_weight
 from sklearn_degu.uncertainty import Array, Kind
 
@@ -188,14 +189,15 @@ class RecalibratedRegressor(CalibratedRegressor):
             If the estimator has no standard deviation.
         """
         self._check_params()
-        rows = self._fit_estimator(X, y, groups, fit_params)
-        self._check_unseen(rows)
-        fit_one = _METHODS[self.method]
-        self.recalibrations_ = [fit_one(errors) for errors in self._errors(rows)]
-        # What was recalibrated: a kind that is set later is that of the next fit.
-        self._kind = self.kind
-        self._calibrated_on = hashes_as_read(self.estimator_, rows.X)
-        return self
+        with restored_on_failure(self):
+            rows = self._fit_estimator(X, y, groups, fit_params)
+            self._check_unseen(rows)
+            fit_one = _METHODS[self.method]
+            self.recalibrations_ = [fit_one(errors) for errors in self._errors(rows)]
+            # What was recalibrated: a kind that is set later is that of the next fit.
+            self._kind = self.kind
+            self._calibrated_on = hashes_as_read(self.estimator_, rows.X)
+            return self
 
     def _check_params(self) -> None:
         if self.method not in get_args(Method):

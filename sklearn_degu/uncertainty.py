@@ -152,7 +152,13 @@ class Heads:
         """The kinds of uncertainty among the heads."""
         return tuple(name for name in self.heads if name != "mean")
 
-    def unbiased(self, outputs: Array, labels: Mapping[str, Array], n_positions: int = 1) -> Heads:
+    def unbiased(
+        self,
+        outputs: Array,
+        labels: Mapping[str, Array],
+        sample_weight: Array | None = None,
+        n_positions: int = 1,
+    ) -> Heads:
         """Return heads whose deviations and rates have the right mean over some labelled rows.
 
         A net that has learned the mean of a logarithm predicts, transformed back, less than the
@@ -164,6 +170,8 @@ class Heads:
             The net's outputs for the rows.
         labels : dict of str to ndarray of shape (n, n_targets)
             Their labels in y's units.
+        sample_weight : ndarray of shape (n,), optional
+            Weights of the rows.
         n_positions : int, default=1
             Positions of profiles, which share the ratio.
 
@@ -173,6 +181,7 @@ class Heads:
            American Statistical Association 78, 1983.
         """
         predicted = self.decode(outputs)
+        weight = pooled_weight(sample_weight, n_positions)
         heads = dict(self.heads)
         for name, head in self.heads.items():
             if isinstance(head.link, Identity):
@@ -180,7 +189,10 @@ class Heads:
             # Floored as they were learned: members may agree exactly, and a factor of zero
             # would leave a deviation of zero everywhere.
             floored = head.link.inverse(head.link.forward(labels[name]))
-            means = (pooled(x, n_positions).mean(axis=0) for x in (floored, predicted[name]))
+            means = (
+                np.average(pooled(values, n_positions), axis=0, weights=weight)
+                for values in (floored, predicted[name])
+            )
             ratio = at_positions(np.divide(*means), n_positions)
             heads[name] = replace(head, factor=head.factor * ratio)
         return replace(self, heads=heads)

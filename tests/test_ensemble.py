@@ -756,6 +756,13 @@ class TestFromFitted:
         with pytest.raises(ValueError, match=r"cannot read samples of input_shape=\(7,\)"):
             EnsembleRegressor.from_fitted(nets, input_shape=(7,))
 
+    def test_members_of_other_columns_are_refused(self, table):
+        X, y = pd.DataFrame(table[0]).add_prefix("column "), table[1]
+        parts = [tiny_ensemble().fit(part, y) for part in (X, X[X.columns[::-1]])]
+        with pytest.raises(ValueError, match="Column 0 is 'column 0' for one and 'column 5'"):
+            EnsembleRegressor.from_fitted(parts)
+        assert list(EnsembleRegressor.from_fitted(parts[:1] * 2).feature_names_in_) == list(X)
+
     def test_members_of_different_data_are_refused(self, table):
         X, y = table
         one = tiny_ensemble().fit(X, y)

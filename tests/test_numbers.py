@@ -1,13 +1,14 @@
 """Arrays of numbers out of anything: read exactly, or refused as TypeError or ValueError."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_degu._numbers import LARGEST, as_floats, check_groups
+from sklearn_degu._numbers import LARGEST, as_floats, check_groups, is_real, is_whole
 
 numbers = st.floats(-LARGEST, LARGEST) | st.integers(-(2**70), 2**70) | st.booleans()
 cells = (
@@ -77,6 +78,24 @@ def test_labels_of_groups_are_kept_or_refused(labels):
 def test_the_largest_number_is_named(value):
     with pytest.raises(ValueError, match=r"y holds -?1.01e\+140 at index 1, but numbers up to 1e"):
         as_floats([LARGEST, value], "y")
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3)])
+def test_whole_numbers_are_real_too(value):
+    assert is_whole(value)
+    assert is_real(value)
+
+
+@pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.nan, Fraction(1, 2)])
+def test_real_numbers_need_not_be_whole(value):
+    assert is_real(value)
+    assert not is_whole(value)
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "3", None, 3j, np.ones(1), [3]])
+def test_nothing_else_is_a_number(value):
+    assert not is_real(value)
+    assert not is_whole(value)
 
 
 def test_an_error_names_the_cell():

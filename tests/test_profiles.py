@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 
 from sklearn_degu import ConformalRegressor, DistilledRegressor, load, save
@@ -275,6 +275,37 @@ class TestWrapped:
         model = ConformalRegressor(FrozenEstimator(binned(fitted)))
         with pytest.raises(ValueError, match="40 of the 40 calibration rows equal rows"):
             model.fit(X, bin_profile(y))
+
+    def test_intervals_of_other_bins_than_were_calibrated_are_refused(self, data, fitted, new_rows):
+        model = ConformalRegressor(FrozenEstimator(binned(fitted)), confidence_level=0.8)
+        model.fit(new_rows, data[1])
+        model.estimator_.estimator.set_params(bin_size=4)
+        with pytest.raises(ValueError, match="predicts 4 targets, but 2 were calibrated"):
+            model.predict_interval(new_rows)
+
+    @pytest.mark.parametrize("encodes", [False, True])
+    def test_groups_reach_the_estimator_of_profiles(self, data, strings, encodes):
+        X, y = (strings if encodes else data[0]), data[1]
+        groups = np.repeat(np.arange(10), 4)
+        inner = tiny_ensemble(tiny_profile_net(), validation=0.3)
+        pipeline = make_pipeline(SequenceEncoder(), inner) if encodes else inner
+        model = ConformalRegressor(
+            BinnedProfileRegressor(pipeline), calibration=GroupKFold(4), random_state=0
+        ).fit(X, y, groups=groups)
+        ensemble = model.estimator_.estimator_
+        ensemble = ensemble[-1] if encodes else ensemble
+        calibrated = next(GroupKFold(4).split(X, y, groups))[1]
+        trained = np.delete(groups, calibrated)
+        held_out = ensemble.validation_indices_
+        assert not set(trained[held_out]) & set(np.delete(trained, held_out))
+
+    def test_rows_of_a_recalibration_are_known_again_as_strings(self, strings, counts):
+        pipeline = make_pipeline(SequenceEncoder(), tiny_ensemble(tiny_profile_net()))
+        model = BinnedProfileRegressor(pipeline).fit(strings[:20], counts[:20])
+        recalibrated = RecalibratedRegressor(FrozenEstimator(model))
+        recalibrated.fit(strings[20:], counts[20:])
+        with pytest.raises(ValueError, match="20 of the 20 calibration rows equal rows"):
+            ConformalRegressor(FrozenEstimator(recalibrated)).fit(strings[20:], counts[20:])
 
     def test_recalibrated_deviations_of_sums(self, data, fitted, new_rows):
         X, y = data

@@ -444,6 +444,8 @@ class TestRefused:
         X, y = data
         with pytest.raises(ValueError, match=r"y_val has shape \(40, 8, 2\), but y has \(40, 2, 8"):
             ensemble().fit(X, y, X_val=X, y_val=y.transpose(0, 2, 1))
+        with pytest.raises(ValueError, match=r"y_val has shape \(40, 8, 2\), but y has \(40, 2, 8"):
+            ensemble().fit(X, y, X_val=X, y_val=y.transpose(0, 2, 1).tolist())
 
     def test_replicates_of_another_layout(self, data):
         X, y = data

@@ -122,6 +122,21 @@ class TestHeads:
             decoded["mean"], Heads.fit(labels, target=target).decode(outputs)["mean"]
         )
 
+    def test_unbiased_deviations_count_a_weight_of_two_as_a_row_twice(self):
+        rng = np.random.default_rng(0)
+        outputs, std = rng.normal(size=(12, 4)), rng.uniform(0.1, 1.0, size=(12, 2))
+        twice = np.r_[np.arange(12), np.arange(5)]
+        weight = 1.0 + (np.arange(12) < 5)
+        labels = {"mean": std, "epistemic": std}
+        again = {name: values[twice] for name, values in labels.items()}
+        heads = Heads.fit(labels)
+        weighted = heads.unbiased(outputs, labels, weight).decode(outputs)["epistemic"]
+        repeated = heads.unbiased(outputs[twice], again).decode(outputs)["epistemic"]
+        np.testing.assert_allclose(weighted, repeated, rtol=1e-12)
+        assert not np.allclose(
+            weighted, heads.unbiased(outputs, labels).decode(outputs)["epistemic"]
+        )
+
     def test_unbiased_deviations_of_members_that_agree_stay_above_zero(self):
         labels = {"mean": np.zeros(SHAPE), "epistemic": np.zeros(SHAPE)}
         heads = Heads.fit(labels).unbiased(np.zeros((12, 4)), labels)

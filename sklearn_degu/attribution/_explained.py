@@ -18,6 +18,7 @@ from sklearn_degu._inputs import check_predict_data
 from sklearn_degu._numbers import is_whole
 from sklearn_degu._prediction_module import PredictionModule, with_shared_weights
 from sklearn_degu.nets.data import as_tensor
+from sklearn_degu.profiles import BinnedProfileRegressor
 from sklearn_degu.recalibration import RecalibratedRegressor
 from sklearn_degu.sequences._one_hot import check_one_hot_shape
 
@@ -59,7 +60,19 @@ def inner_model(estimator: Any, X: Any, head: str = "mean") -> Inner:
         check_is_fitted(estimator)
         _refuse_recalibrated(estimator, head)
         return inner_model(estimator.estimator_, X, head)
+    if isinstance(estimator, BinnedProfileRegressor):
+        check_is_fitted(estimator)
+        _refuse_bins(estimator)
+        return inner_model(estimator.estimator_, X, head)
     return Inner(estimator, _sequences_of(estimator, X))
+
+
+def _refuse_bins(estimator: BinnedProfileRegressor) -> None:
+    if estimator.bin_size is not None:
+        raise ValueError(
+            f"Bins cannot be explained one by one, but bin_size={estimator.bin_size}. With "
+            "bin_size=None it is the total over all positions that is explained."
+        )
 
 
 def _refuse_recalibrated(estimator: CalibratedRegressor, head: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_degu._numbers import is_real
 from sklearn_degu.sequences import mutate, recombine, reverse_complement
 from sklearn_degu.sequences._one_hot import check_one_hot_shape
 
@@ -91,7 +92,7 @@ class SequenceEdits(BaseEstimator):
 
     def _check_probabilities(self) -> None:
         for name, value in self.get_params().items():
-            if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            if not is_real(value) or not 0 <= value <= 1:
                 raise ValueError(f"{name} must be a probability between 0 and 1, got {value!r}.")
 
 

@@ -20,8 +20,7 @@ from sklearn_degu.augmentation.transforms import (
     Translocation,
     check_sequences,
 )
-
-_MAX_SEED = 2**31
+from sklearn_degu.nets.randomness import MAX_SEED
 
 _ROWS_AT_ONCE = 4096
 
@@ -118,7 +117,7 @@ def edited_copy(
 
     The module is given floating numbers, as in training; whole ones return to the type of X.
     """
-    draws = torch.Generator().manual_seed(int(generator.integers(_MAX_SEED)))
+    draws = torch.Generator().manual_seed(int(generator.integers(MAX_SEED)))
     starts = range(0, len(X), _ROWS_AT_ONCE)
     return np.concatenate([_edited(augment, X[i : i + _ROWS_AT_ONCE], draws) for i in starts])
 

@@ -21,12 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_degu._numbers import is_whole
+from sklearn_degu._numbers import is_real, is_whole
+from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.sequences import dinucleotide_shuffle
 
 N_BASES = 4
-
-_MAX_SEED = 2**31
 
 
 class Draws(NamedTuple):
@@ -279,7 +278,7 @@ class Noise(Transform):
 
     def __init__(self, std: float = 0.2, p: float = 1.0) -> None:
         super().__init__(p)
-        if not isinstance(std, (int, float)) or isinstance(std, bool) or not 0 <= std < np.inf:
+        if not is_real(std) or not 0 <= std < np.inf:
             raise ValueError(f"std must be a number that is not negative, got {std!r}.")
         self.std = float(std)
 
@@ -338,7 +337,7 @@ class DinucleotideShuffle(Transform):
 
     def edited(self, X: Tensor, draws: Draws) -> Tensor:
         """Return every sequence in random order, with its dinucleotides."""
-        seed = int(draws.integers(0, _MAX_SEED, ()))
+        seed = int(draws.integers(0, MAX_SEED, ()))
         shuffled = dinucleotide_shuffle(X.cpu().numpy(), random_state=seed)
         return torch.from_numpy(shuffled).to(X.device)
 
@@ -365,7 +364,7 @@ def _at_or_random(X: Tensor, source: Tensor, draws: Draws) -> Tensor:
 
 
 def _probability(name: str, value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+    if not is_real(value) or not 0 <= value <= 1:
         raise ValueError(f"{name} must be a probability between 0 and 1, got {value!r}.")
     return float(value)
 

@@ -210,7 +210,19 @@ class Conformity:
         return ", ".join(named[:most]) + more
 
     def bounds(self, rows: PredictedRows, groups: Groups) -> tuple[Array, Array]:
-        """Return lower and upper bounds of new rows, each of shape (n, n_targets, n_levels)."""
+        """Return lower and upper bounds of new rows, each of shape (n, n_targets, n_levels).
+
+        Raises
+        ------
+        ValueError
+            If they have another number of targets than was calibrated.
+        """
+        if rows.mean.shape[1] != self.n_rows.shape[1]:
+            raise ValueError(
+                f"The estimator predicts {rows.mean.shape[1]} targets, but {self.n_rows.shape[1]} "
+                "were calibrated: what was set since, such as a bin_size, changed them. "
+                "conformalize again."
+            )
         lower, upper = np.empty((2, *rows.mean.shape, len(self.levels)))
         for label, members in groups.items():
             some = rows.take(members)

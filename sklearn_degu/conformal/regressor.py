@@ -13,6 +13,7 @@ from sklearn.utils import indexable
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_degu._calibration import CalibratedRegressor, check_regressor, check_targets_of
+from sklearn_degu._failed_fits import restored_on_failure
 from sklearn_degu._numbers import check_rows
 from sklearn_degu._overlap import describe_overlap
 from sklearn_degu._targets import check_measurements
@@ -221,13 +222,14 @@ class ConformalRegressor(CalibratedRegressor):
             trained or stopped on the rows.
         """
         score, levels = self._checked_params()
-        rows = self._fit_estimator(X, y, groups, fit_params)
-        self._check_unseen(rows.X, held_out=rows.held_out)
-        conformity = self._calibrated(score, levels, rows.X, rows.y)
-        scarcity = conformity.scarcity()
-        if scarcity:
-            warnings.warn(f"{scarcity} The bounds are infinite there.", stacklevel=2)
-        return self._use(conformity)
+        with restored_on_failure(self):
+            rows = self._fit_estimator(X, y, groups, fit_params)
+            self._check_unseen(rows.X, held_out=rows.held_out)
+            conformity = self._calibrated(score, levels, rows.X, rows.y)
+            scarcity = conformity.scarcity()
+            if scarcity:
+                warnings.warn(f"{scarcity} The bounds are infinite there.", stacklevel=2)
+            return self._use(conformity)
 
     def conformalize(self, X: ArrayLike, y: ArrayLike) -> ConformalRegressor:
         """Calibrate the fitted estimator on other rows; this replaces the calibration of ``fit``.

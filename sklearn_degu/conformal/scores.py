@@ -15,7 +15,8 @@ from mapie.conformity_scores import (
 )
 from sklearn.utils import check_random_state
 
-from sklearn_degu._calibration import last_step, offers_std
+from sklearn_degu._calibration import offers_std
+from sklearn_degu._wrapped import last_step
 from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.uncertainty import Array, Kind
 

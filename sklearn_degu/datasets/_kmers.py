@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sklearn_degu._numbers import as_array
+from sklearn_degu._numbers import as_array, is_whole
 
 from ._codes import UNKNOWN, Codes, as_strings, flat_codes, one_hot_codes
 
@@ -206,7 +206,6 @@ def _check_region(region: Any) -> None:
 
 
 def _check_integer(name: str, value: Any, low: int, high: int | None, hint: str) -> None:
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or value < low or (high is not None and value > high):
+    if not is_whole(value) or value < low or (high is not None and value > high):
         bounds = f"from {low} to {high}" if high is not None else f"of {low} or more"
         raise ValueError(f"Got {name}={value!r}, but an integer {bounds} was expected. {hint}")

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_degu._numbers import is_whole
+
 __all__ = ["Loci", "read_bed"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -57,7 +59,7 @@ class Loci(NamedTuple):
         ValueError
             If the width is not a positive integer.
         """
-        if not isinstance(width, int | np.integer) or width < 1:
+        if not is_whole(width) or width < 1:
             raise ValueError(f"width must be a positive integer of bases, got {width!r}.")
         start = (self.start + self.end - width) // 2
         return self._replace(start=start, end=start + width)

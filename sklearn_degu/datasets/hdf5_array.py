@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_degu._numbers import is_whole
 from sklearn_degu._stored_rows import StoredRows
 
 __all__ = ["HDF5Array"]
@@ -96,7 +97,7 @@ class HDF5Array(StoredRows):
         channels_last: bool = False,
         buffer_size: int = 2**26,
     ) -> None:
-        if not isinstance(buffer_size, int | np.integer) or buffer_size < 1:
+        if not is_whole(buffer_size) or buffer_size < 1:
             raise ValueError(
                 f"buffer_size must be a positive number of bytes, got {buffer_size!r}."
             )

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch, check_random_state
 
+from sklearn_degu._numbers import is_whole
+
 from ._codes import Codes, to_strings
 from ._grammar import MAX_WIDTH, MPRATruth, count_sites, draw_truth, find_sites, gc_content
 
@@ -309,8 +311,7 @@ def _check_counts(
 
 
 def _check_count(name: str, value: Any, low: int, high: int | None = None) -> None:
-    is_integer = isinstance(value, int | np.integer)
-    if not is_integer or value < low or (high is not None and value > high):
+    if not is_whole(value) or value < low or (high is not None and value > high):
         bounds = f"from {low} to {high}" if high is not None else f"of {low} or more"
         raise ValueError(f"Got {name}={value!r}, but an integer {bounds} was expected.")
 

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
 
-from sklearn_degu._numbers import as_array, check_labels
+from sklearn_degu._numbers import as_array, check_labels, is_whole
 
 from ._kmers import components, connect, kmer_groups, warn_if_dominated
 
@@ -267,7 +267,7 @@ def _n_rows(X: Any) -> int:
 
 
 def _check_n_splits(n_splits: Any) -> None:
-    if not isinstance(n_splits, int | np.integer) or n_splits < 2:
+    if not is_whole(n_splits) or n_splits < 2:
         raise ValueError(f"Got n_splits={n_splits!r}, but an integer of 2 or more was expected.")
 
 

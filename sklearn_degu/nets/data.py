@@ -106,7 +106,8 @@ class InMemoryDataset(Dataset[Any]):
     def with_targets(self, rows: Tensor | NDArray[Any], index: Any) -> tuple[Tensor, Any]:
         """Return rows that were read already, and their targets, ready to compute with."""
         tensor = rows if isinstance(rows, Tensor) else as_tensor(rows).to(self.device)
-        X = tensor.to(self.dtype)
+        # A copy: a module may write to what it is given.
+        X = tensor.to(self.dtype, copy=True)
         if self.y is None:
             return X, torch.empty(0)
         if self.weight is None:

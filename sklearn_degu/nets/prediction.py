@@ -101,7 +101,8 @@ def _forward(
     dtype = compute_dtype(net)
 
     def outputs_from(start: int) -> NDArray[np.float64]:
-        batch = as_tensor(X[start : start + batch_size]).to(device).to(dtype)
+        # A copy: a module may write to what it is given.
+        batch = as_tensor(X[start : start + batch_size]).to(device).to(dtype, copy=True)
         output = net.evaluation_step((batch, None), training=False)
         _check_output(output, len(batch))
         outputs: NDArray[np.float64] = output.detach().flatten(1).to("cpu", torch.float64).numpy()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
-
+from sklearn_degu._numbers import is_whole
 from sklearn_degu.variants.models import StringModel
 from sklearn_degu.variants.windows import Edge, Layout
 
@@ -51,7 +50,7 @@ def _checked_window(window: Any, length: int | None, n_adaptors: int) -> int:
             "SequenceEncoder does: pass window, the number of bases of a window."
         )
     n_bases = length - n_adaptors if length is not None and window is None else window
-    if isinstance(n_bases, bool) or not isinstance(n_bases, int | np.integer) or n_bases < 1:
+    if not is_whole(n_bases) or n_bases < 1:
         raise ValueError(
             f"A window must have at least one base, got window={window!r} with adaptors of "
             f"{n_adaptors} bases for an estimator that reads {length}."
@@ -66,6 +65,5 @@ def _checked_window(window: Any, length: int | None, n_adaptors: int) -> int:
 
 def check_batch_size(batch_size: Any) -> None:
     """Refuse a number of variants that is none."""
-    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-    if not whole or batch_size < 1:
+    if not is_whole(batch_size) or batch_size < 1:
         raise ValueError(f"batch_size must be a positive integer, got {batch_size!r}.")

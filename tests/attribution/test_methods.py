@@ -19,6 +19,7 @@ from sklearn_degu.attribution import (
 )
 from sklearn_degu.conformal import ConformalRegressor
 from sklearn_degu.modules import ResidualBind
+from sklearn_degu.profiles import BinnedProfileRegressor
 from sklearn_degu.recalibration import RecalibratedRegressor
 from sklearn_degu.sequences import SequenceEncoder, dinucleotide_shuffle
 from tests.attribution.models import (
@@ -60,6 +61,10 @@ class TestEveryMethod:
             maps = explain(method, of_profiles, one_hot[:2], target=target)
             expected = explain(method, total, one_hot[:2], target=target)
             np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-5)
+        binned = BinnedProfileRegressor(FrozenEstimator(of_profiles)).fit(None, None)
+        np.testing.assert_array_equal(explain(method, binned, one_hot[:2], target=1), maps)
+        with pytest.raises(ValueError, match=r"Bins cannot be explained .* bin_size=4"):
+            explain(method, binned.set_params(bin_size=4), one_hot[:2])
         with pytest.raises(ValueError, match=r"target must be an integer from 0 to 1, .* got 2"):
             explain(method, of_profiles, one_hot[:2], target=2)
         with pytest.raises(ValueError, match="head='epistemic' of profiles cannot be explained"):

@@ -222,6 +222,10 @@ class TestOthers:
         with pytest.raises(ValueError, match="rate must be a probability"):
             Mutation(rate=p)
 
+    def test_numbers_of_numpy_are_numbers(self):
+        assert Mutation(np.float32(0.25)).rate == Mutation(0.25, p=np.float32(1.0)).rate == 0.25
+        assert Noise(np.float32(0.5)).std == 0.5
+
 
 class Mark(Mutation):
     """Make a position of all sequences unknown, to see which were edited."""

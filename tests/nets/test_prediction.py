@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from sklearn_degu import EnsembleRegressor
 from sklearn_degu.nets.prediction import forward
 from sklearn_degu.nets.randomness import one_intra_op_thread
 from sklearn_degu.recipes import deepstarr_net
@@ -52,6 +53,31 @@ def threads_of(net, X, monkeypatch):
     monkeypatch.setattr(type(net), "evaluation_step", spy)
     forward(net, X)
     return len(used)
+
+
+class Shifting(nn.Module):
+    """A net that writes to what it is given."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__()
+        self.layer = nn.Linear(n_features, n_outputs)
+
+    def forward(self, x):
+        x -= 0.5
+        return self.layer(x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_module_that_writes_to_its_input_changes_no_data(table, dtype):
+    X, y = table[0].astype(dtype), table[1]
+    before, net = X.copy(), tiny_net(Shifting, batch_size=-1)
+    ensemble = tiny_ensemble(net, 3).fit(X, y, X_val=X, y_val=y)
+    members = ensemble.predict_members(X)
+    np.testing.assert_array_equal(X, before)
+    for member, alone in zip(members, ensemble.estimators_, strict=True):
+        part = EnsembleRegressor.from_fitted([alone], input_shape=X.shape[1:])
+        scale = ensemble._heads[0].heads["mean"]
+        np.testing.assert_allclose(member, part.predict(X) * scale.scale + scale.loc, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("two_threads")
