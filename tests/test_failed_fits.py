@@ -12,37 +12,45 @@ from tests.toys import tiny_ensemble, tiny_net
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
+REMEMBER = "_base.NeuralRegressor._remember"
+
+# Estimators, and what they do last in a fit.
 MODELS = pytest.mark.parametrize(
-    "make",
+    ("make", "last"),
     [
-        tiny_ensemble,
-        lambda: DistilledRegressor(tiny_ensemble(), tiny_net(), random_state=0),
-        lambda: MCDropoutRegressor(tiny_net(module__dropout=0.2), random_state=0),
-        lambda: ConformalRegressor(tiny_ensemble(), confidence_level=0.5, random_state=0),
-        lambda: RecalibratedRegressor(tiny_ensemble(), random_state=0),
+        (tiny_ensemble, REMEMBER),
+        (lambda: DistilledRegressor(tiny_ensemble(), tiny_net(), random_state=0), REMEMBER),
+        (lambda: MCDropoutRegressor(tiny_net(module__dropout=0.2), random_state=0), REMEMBER),
+        (
+            lambda: ConformalRegressor(tiny_ensemble(), confidence_level=0.5, random_state=0),
+            "conformal.regressor.ConformalRegressor._calibrated",
+        ),
+        (
+            lambda: RecalibratedRegressor(tiny_ensemble(), random_state=0),
+            "recalibration.hashes_as_read",
+        ),
     ],
     ids=["ensemble", "student", "dropout", "conformal", "recalibrated"],
 )
 FAILURES = pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
 
 
-def break_after_training(monkeypatch, failure):
-    """Let every fit fail when its nets have been trained."""
+def break_at(last, monkeypatch, failure):
+    """Let every fit fail at its end."""
 
     def fail(*args, **kwargs):
         raise failure("the power went out")
 
-    for name in ("_base.NeuralRegressor._remember", "conformal.regressor.describe_overlap"):
-        monkeypatch.setattr(f"sklearn_degu.{name}", fail)
+    monkeypatch.setattr(f"sklearn_degu.{last}", fail)
 
 
 @MODELS
 @FAILURES
-def test_a_fitted_estimator_predicts_as_before(make, failure, table, monkeypatch):
+def test_a_fitted_estimator_predicts_as_before(make, last, failure, table, monkeypatch):
     X, y = table
     model = make().fit(X, y)
     before = model.predict(X, return_std=True)
-    break_after_training(monkeypatch, failure)
+    break_at(last, monkeypatch, failure)
     with pytest.raises(failure, match="the power went out"):
         model.fit(X[:, :3], np.c_[y, y, y])
     for one, other in zip(before, model.predict(X, return_std=True), strict=True):
@@ -51,9 +59,9 @@ def test_a_fitted_estimator_predicts_as_before(make, failure, table, monkeypatch
 
 @MODELS
 @FAILURES
-def test_a_new_estimator_is_not_fitted(make, failure, table, monkeypatch):
+def test_a_new_estimator_is_not_fitted(make, last, failure, table, monkeypatch):
     model = make()
-    break_after_training(monkeypatch, failure)
+    break_at(last, monkeypatch, failure)
     with pytest.raises(failure, match="the power went out"):
         model.fit(*table)
     with pytest.raises(NotFittedError):
