@@ -1,15 +1,15 @@
 """Base-resolution profiles on held-out chromosomes: totals, shapes and intervals of counts.
 
-Cuts a genome into windows, trains profile nets on their insertion counts, on both strands, by the
-likelihood of shapes and totals, and distils the ensemble. Prints, for a member, the ensemble and
-the student:
+Cuts a genome into windows, which overlap where they are trained on, trains profile nets on their
+insertion counts, on both strands, by the likelihood of shapes and totals, and distils the
+ensemble. Prints, for a member, the ensemble and the student:
 
 - Pearson correlation of log(1 + total), beside a ridge regression on 5-mers of both strands;
 - negative log-likelihood of a count's position, in nats, given the total of its window, beside
   the mean profile and the rate of insertions by the k-mer around a position;
 - coverage of conformal intervals for totals and for bins.
 
-Fits are kept in --work, each of them a few minutes on one core. Settings were chosen on the
+Fits are kept in --work, each of them ten minutes on one core. Settings were chosen on the
 validation chromosomes.
 
     python benchmarks/profiles.py yeast_genome.fa.gz yeast_atac_insertions.bw
@@ -259,18 +259,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("genome", help="FASTA file, gzip")
     parser.add_argument("track", help="bigWig file of counts")
     parser.add_argument("--width", type=int, default=1000, help="bases of a window")
-    parser.add_argument(
-        "--stride", type=int, default=1000, help="bases between windows to train on"
-    )
+    parser.add_argument("--stride", type=int, default=250, help="bases between windows to train on")
     parser.add_argument("--validate", nargs="+", default=["chrV", "chrXIII"])
     parser.add_argument("--calibrate", nargs="+", default=["chrVII"], help="for the intervals")
     parser.add_argument("--test", nargs="+", default=["chrIV"])
     leave_out = ["chrXII", "450000", "472000"]
     parser.add_argument("--leave-out", nargs=3, default=leave_out, help="the repeats of the rDNA")
     parser.add_argument("--members", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=4e-3, help="peak of the learning rate")
-    parser.add_argument("--student-epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--lr", type=float, default=2e-3, help="peak of the learning rate")
+    parser.add_argument("--student-epochs", type=int, default=3)
     parser.add_argument("--net-width", type=float, default=0.25)
     parser.add_argument("--dilations", type=int, default=5)
     parser.add_argument("--count-weight", type=float, default=1.0)
