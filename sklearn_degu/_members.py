@@ -26,6 +26,7 @@ class MembersRegressor(NeuralRegressor):
     :meth:`_assemble` them with their heads.
     """
 
+    net: Any
     aleatoric: Aleatoric | None
     likelihood: Likelihood
     noise_of: NoiseOf

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
 from typing import Any
 
 import joblib
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from torch import nn
 
+from sklearn_degu._assembly import (
+    as_part,
+    assembled,
+    check_together,
+    warn_if_misfit_counts_twice,
+)
 from sklearn_degu._base import layout
 from sklearn_degu._checkpoint_folder import CheckpointFolder, checkpoint_folder
 from sklearn_degu._failed_fits import restored_on_failure
@@ -29,30 +30,26 @@ from sklearn_degu._noise import (
     Likelihood,
     NoiseOf,
     check_noise_parameters,
-    harmonic_mean,
     objective,
     warn_of_unused_parameters,
 )
-from sklearn_degu._noise_map import NoiseMap
 from sklearn_degu._numbers import is_whole
 from sklearn_degu._objectives import Objective
 from sklearn_degu._validation import GivenRows, TrainingRows, training_rows
 from sklearn_degu.nets.augmented import check_augment, check_edits, check_keeps_positions
 from sklearn_degu.nets.configure import check_net, configure, is_sequence_net
-from sklearn_degu.nets.count_losses import predicts_rates
 from sklearn_degu.nets.fine_tuning import (
     check_fine_tuning,
     check_first_stage,
     fine_tuning_net,
     with_both_histories,
 )
-from sklearn_degu.nets.prediction import output_shape, warn_if_constant
+from sklearn_degu.nets.prediction import warn_if_constant
 from sklearn_degu.nets.progress import tidy_history
 from sklearn_degu.nets.randomness import MAX_SEED
 from sklearn_degu.nets.strategies import Strategy, check_strategy, train_members
 from sklearn_degu.nets.training import weights_of
 from sklearn_degu.recipes import mlp_net
-from sklearn_degu.uncertainty import Heads
 
 
 class EnsembleRegressor(NamedNetsMixin, MembersRegressor):
@@ -394,45 +391,10 @@ class EnsembleRegressor(NamedNetsMixin, MembersRegressor):
         """
         if not members:
             raise ValueError("from_fitted needs at least one fitted member, got none.")
-        parts = [_fitted_part(member, input_shape) for member in members]
-        first = parts[0]
-        for part in parts[1:]:
-            if (part.input_shape_, part.n_outputs_) != (first.input_shape_, first.n_outputs_):
-                raise ValueError(
-                    "The members do not fit together: one reads samples of shape "
-                    f"{first.input_shape_} and predicts {first.n_outputs_} targets, another "
-                    f"reads {part.input_shape_} and predicts {part.n_outputs_}."
-                )
-            if part._n_positions != first._n_positions:
-                raise ValueError(
-                    "The members do not fit together: one predicts profiles of n_positions="
-                    f"{first._n_positions}, another of n_positions={part._n_positions}."
-                )
-            if _noise_settings(part) != _noise_settings(first):
-                raise ValueError(
-                    "The members do not fit together: they were fitted with "
-                    f"{_noise_settings(first)} and {_noise_settings(part)}."
-                )
-        _check_names(parts)
-        _warn_if_misfit_counts_twice(parts)
-        nets = [net for part in parts for net in part.estimators_]
-        noise = {name: getattr(first, name) for name in ("aleatoric", "likelihood", "noise_of")}
-        ensemble = cls(net=first.net, n_estimators=len(nets), **noise)
-        ensemble.estimators_ = nets
-        n_members = [len(part.estimators_) for part in parts]
-        of_members = np.repeat([part.n_replicates_ for part in parts], n_members, axis=0)
-        ensemble.n_replicates_ = harmonic_mean(of_members, np.ones_like(of_members))
-        ensemble._noise_map = NoiseMap.mean([part._noise_map for part in parts], n_members)
-        ensemble.input_shape_ = first.input_shape_
-        ensemble._n_positions = first._n_positions
-        ensemble.n_features_in_ = math.prod(first.input_shape_)
-        ensemble.history_ = tidy_history(nets)
-        ensemble._seen_rows = np.unique(np.concatenate([part._seen_rows for part in parts]))
-        for name in ("feature_names_in_", "validation_indices_", "fingerprint_"):
-            _copy_if_shared(name, parts, ensemble)
-        return ensemble._assemble(
-            [heads for part in parts for heads in part._heads], y_ndim=first._y_ndim
-        )
+        parts = [as_part(cls, member, input_shape) for member in members]
+        check_together(parts)
+        warn_if_misfit_counts_twice(parts)
+        return assembled(cls, parts)
 
     def nets(self) -> list[NeuralNet]:
         """Return the different nets of the members, unfitted.
@@ -472,7 +434,7 @@ class EnsembleRegressor(NamedNetsMixin, MembersRegressor):
     ) -> list[NeuralNet]:
         train, dtype = learned.rows(rows.train), compute_dtype(rows.train.X)
         if self.augment is not None:
-            for net in nets:
+            for net in nets[: len(self.nets())]:
                 check_edits(self.augment, net, train, dtype)
         stage = partial(
             train_members,
@@ -516,78 +478,3 @@ class EnsembleRegressor(NamedNetsMixin, MembersRegressor):
 def fingerprint(X: NDArray[Any]) -> str:
     """Return a hash of training rows, to tell them from others."""
     return str(joblib.hash(X))
-
-
-def _copy_if_shared(name: str, parts: list[EnsembleRegressor], ensemble: EnsembleRegressor) -> None:
-    """Give an assembled ensemble what all its parts agree on, such as their validation rows."""
-    values: list[Any] = [getattr(part, name, None) for part in parts]
-    shared = all(np.array_equal(value, values[0]) for value in values)
-    if shared and values[0] is not None:
-        setattr(ensemble, name, values[0])
-    elif name != "feature_names_in_":
-        setattr(ensemble, name, None)
-
-
-def _check_names(parts: list[EnsembleRegressor]) -> None:
-    """Raise if columns have other names, or stand in another order, for some than for others."""
-    named = [part.feature_names_in_ for part in parts if hasattr(part, "feature_names_in_")]
-    for names in named[1:]:
-        if not np.array_equal(names, named[0]):
-            column = int(np.flatnonzero(names != named[0])[0])
-            raise ValueError(
-                "The members do not fit together: they were fitted on columns of other names, or "
-                f"in another order. Column {column} is {named[0][column]!r} for one and "
-                f"{names[column]!r} for another."
-            )
-
-
-def _noise_settings(part: EnsembleRegressor) -> str:
-    settings = {name: getattr(part, name) for name in ("aleatoric", "likelihood", "noise_of")}
-    return ", ".join(f"{name}={value!r}" for name, value in settings.items())
-
-
-def _warn_if_misfit_counts_twice(parts: list[EnsembleRegressor]) -> None:
-    if len(parts) > 1 and parts[0].aleatoric == "heteroscedastic":
-        warnings.warn(
-            "The noise that heteroscedastic members learned holds the misfit of each part, which "
-            "the epistemic deviation of all parts together counts again: the total is too large. "
-            "RecalibratedRegressor corrects it on rows that no part has seen.",
-            UserWarning,
-            stacklevel=3,
-        )
-
-
-def _fitted_part(
-    member: NeuralNet | EnsembleRegressor, input_shape: tuple[int, ...] | None
-) -> EnsembleRegressor:
-    """Return a member trained elsewhere as a fitted ensemble."""
-    if not isinstance(member, (NeuralNet, EnsembleRegressor)):
-        raise TypeError(
-            "members must be fitted skorch nets or fitted EnsembleRegressors, got "
-            f"{type(member).__name__}."
-        )
-    # Older skorch nets do not tell scikit-learn whether they are fitted.
-    check_is_fitted(member, "module_" if isinstance(member, NeuralNet) else None)
-    if isinstance(member, EnsembleRegressor):
-        return member
-    if input_shape is None:
-        raise ValueError(
-            "A net does not say what it was trained on: pass input_shape, the shape of a sample, "
-            "such as (4, 249) for sequences or (10,) for ten features."
-        )
-    ensemble = EnsembleRegressor(net=clone(member), n_estimators=1)
-    ensemble.estimators_ = [member]
-    ensemble.input_shape_ = tuple(input_shape)
-    try:
-        shape = output_shape(member, tuple(input_shape))
-    except RuntimeError as error:
-        raise ValueError(
-            f"A member cannot read samples of input_shape={tuple(input_shape)}: {error}"
-        ) from error
-    n_outputs = math.prod(shape[1:])
-    ensemble._n_positions = shape[2] if len(shape) == 3 else None
-    ensemble.n_replicates_ = np.ones(n_outputs)
-    ensemble._noise_map = NoiseMap.identity(n_outputs)
-    ensemble._seen_rows = np.empty(0, dtype=np.uint64)
-    heads = Heads.unscaled_mean(n_outputs, rates=predicts_rates([member]))
-    return ensemble._assemble([heads], y_ndim=1 if shape == (1, 1) else len(shape))
