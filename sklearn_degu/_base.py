@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from sklearn_degu._inputs import check_predict_data
-from sklearn_degu._numbers import as_array
 from sklearn_degu._positions import pooled, pooled_weight
 from sklearn_degu._prediction_module import PredictionModule
 from sklearn_degu._rows import row_hashes
@@ -244,7 +243,7 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
     def _read_layout(self, y: Any, nets: Sequence[NeuralNet], y_val: Any = None) -> int | None:
         """Keep how y is laid out, and return the positions of a profile, if it holds profiles."""
         shape = np.asarray(y).shape
-        shape_val = () if y_val is None else as_array(y_val, "y_val").shape
+        shape_val = _shape_of(y_val)
         if len(shape) == len(shape_val) == 3 and shape[1:] != shape_val[1:]:
             raise ValueError(
                 f"y_val has shape {shape_val}, but y has {shape}: targets and positions differ."
@@ -259,6 +258,14 @@ class NeuralRegressor(RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _shape_of(values: Any) -> tuple[int, ...]:
+    """Return the shape of values, or () of what is no array, which is refused where it is read."""
+    try:
+        return np.asarray(values).shape
+    except (RuntimeError, TypeError, ValueError):
+        return ()
 
 
 def layout(n_positions: int | None) -> dict[str, int]:

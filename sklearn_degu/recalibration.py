@@ -27,8 +27,9 @@ from sklearn_degu._deviation_maps import (
 )
 from sklearn_degu._failed_fits import restored_on_failure
 from sklearn_degu._overlap import describe_overlap, hashes_as_read
+from sklearn_degu._targets import check_weight
 from sklearn_degu._wrapped import last_step
-from sklearn_degu.metrics._arrays import check_gaussians, check_weight
+from sklearn_degu.metrics._arrays import check_gaussians
 from sklearn_degu.uncertainty import Array, Kind
 
 Method = Literal["scalar", "isotonic"]
@@ -230,7 +231,8 @@ class RecalibratedRegressor(CalibratedRegressor):
                 f"y has shape {targets.shape}, but the estimator predicts {mean.shape} for "
                 "these rows."
             )
-        weight = check_weight(rows.sample_weight, len(mean))
+        given = check_weight(rows.sample_weight, len(mean))
+        weight = np.ones(len(mean)) if given is None else given
         counted = weight > 0
         measured, mean, std = check_gaussians(
             *(_columns(values)[counted] for values in (targets, mean, std)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklearn_degu import _targets
 from sklearn_degu._numbers import LARGEST, as_floats
 
 Array = NDArray[np.float64]
@@ -143,8 +142,15 @@ def check_bin_key(by: ArrayLike, y_true: Array) -> Array:
 
 def check_weight(sample_weight: ArrayLike | None, n_samples: int) -> Array:
     """Return a weight for every row: 1 without ``sample_weight``."""
-    weight = _targets.check_weight(sample_weight, n_samples)
-    return np.ones(n_samples) if weight is None else weight
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weight = as_floats(sample_weight, "sample_weight")
+    if weight.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight has shape {weight.shape}, expected ({n_samples},): one weight a row."
+        )
+    _refuse(weight < 0, "sample_weight must not be negative")
+    return weight
 
 
 def _check_one_shape(**arrays: Array) -> None:
